@@ -1,0 +1,1 @@
+"""Commands that steer the device to its goal."""

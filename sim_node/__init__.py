@@ -1,0 +1,1 @@
+"""Imager and device of the simulation."""

@@ -1,0 +1,1 @@
+"""CT volumes in patient coordinates and what they are made of."""

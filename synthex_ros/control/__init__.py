@@ -1,0 +1,1 @@
+"""From tip pose and goal to device commands."""

@@ -1,0 +1,1 @@
+"""Devices that move under X-ray guidance."""

@@ -1,0 +1,1 @@
+"""The notched, cable-driven continuum manipulator."""

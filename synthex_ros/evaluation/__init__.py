@@ -1,0 +1,1 @@
+"""Metrics, bag reading, reports and tasks."""

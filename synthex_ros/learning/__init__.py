@@ -1,0 +1,1 @@
+"""Synthetic training data, networks, training and ONNX export."""

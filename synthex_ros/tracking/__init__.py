@@ -1,0 +1,1 @@
+"""From a radiograph to landmarks, shape and tip pose."""

@@ -1,0 +1,1 @@
+"""Radiographs from anatomy and devices: spectrum, attenuation, projection, detector."""

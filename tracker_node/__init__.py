@@ -1,0 +1,1 @@
+"""Landmarks, mask, shape and tip from radiographs."""

@@ -62,5 +62,6 @@ def merge(meshes: list[TriangleMesh]) -> TriangleMesh:
     offsets = np.cumsum([0] + [len(mesh.vertices_m) for mesh in meshes[:-1]])
     faces = [mesh.faces + offset for mesh, offset in zip(meshes, offsets, strict=True)]
     return TriangleMesh(
-        np.concatenate([mesh.vertices_m for mesh in meshes]), np.concatenate(faces).astype(np.int32)
+        np.concatenate([mesh.vertices_m for mesh in meshes]),
+        np.concatenate(faces).astype(np.int32),
     )

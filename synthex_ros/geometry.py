@@ -72,7 +72,7 @@ def check_pose(pose: ArrayLike, name: str = 'pose') -> Array:
     if not np.allclose(rot @ rot.T, np.eye(3), atol=1e-6) or np.linalg.det(rot) < 0:
         raise ValueError(
             f'{name} must be rigid (orthonormal, right-handed), got determinant '
-            f'{np.linalg.det(rot):.4g}; a scaled matrix usually means millimetres mixed with metres'
+            f'{np.linalg.det(rot):.4g}; a scaled matrix usually mixes millimetres and metres'
         )
     return array
 

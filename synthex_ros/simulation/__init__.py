@@ -1,0 +1,1 @@
+"""The simulated operating room: imager, device, anatomy and time, without ROS."""

@@ -113,3 +113,9 @@ class Device(Protocol):
 
     def landmarks(self, world_from_device_base: ArrayLike) -> Array:
         """Return the landmark positions in `world`, shape (K, 3) [m]."""
+
+    def centerline(self, world_from_device_base: ArrayLike) -> Array:
+        """Return points along the device in `world`, shape (N, 3) [m]."""
+
+    def tip_pose(self, world_from_device_base: ArrayLike) -> Array:
+        """Return the true pose of the tip in `world`, shape (4, 4) [m]."""

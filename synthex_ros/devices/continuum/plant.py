@@ -1,0 +1,261 @@
+"""Dynamics of the manipulator: a MuJoCo chain of hinges pulled by two elastic tendons.
+
+What separates it from the nominal kinematics, and what a controller has to cope with: play
+between drives and tendons, tendons that stretch and go slack, notches of unequal stiffness, and
+the time the tube takes to settle. Insertion and roll are stiff and carry a few grams, so they
+move as commanded within their rate; gravity (below 0.1 mm at the tip) is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synthex_ros.bodies import Body
+from synthex_ros.devices.base import DeviceState, JointLimits
+from synthex_ros.devices.continuum.backlash import Play
+from synthex_ros.devices.continuum.drives import RateLimitedDrives
+from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
+from synthex_ros.devices.continuum.mesh import continuum_bodies
+from synthex_ros.devices.continuum.parameters import ContinuumParameters
+from synthex_ros.devices.continuum.statics import equilibrium_angles
+from synthex_ros.geometry import transform_points
+
+Array = NDArray[np.float64]
+
+LONGEST_TIMESTEP_S = 1e-3
+SHORTEST_TIMESTEP_S = 2e-5
+_SETTLE_S = 0.3
+
+
+@dataclass(frozen=True)
+class ContinuumState(DeviceState):
+    """State of the manipulator; joints are (insertion, roll, tendon_1, tendon_2).
+
+    Attributes:
+        tensions_n: tendon tensions, shape (2,) [N].
+        notch_angles: true notch angles, shape (n,) [rad].
+    """
+
+    tensions_n: Array
+    notch_angles: Array
+
+
+def chain_timestep_s(parameters: ContinuumParameters) -> float:
+    """Return the time step [s]: half the fastest relaxation time of the damped chain, or 1 ms.
+
+    Tendons load all n notches alike, so the stiffest mode has k + 2 n k_tendon r^2 a notch.
+
+    Raises:
+        ValueError: the mechanics are too stiff for their damping to be integrated in real time.
+    """
+    tendons = 2 * parameters.notch_count * parameters.tendon_stiffness_n_m
+    stiffness = parameters.notch_stiffness_nm_rad + tendons * parameters.tendon_offset_m**2
+    relaxation_s = parameters.notch_damping_nm_s_rad / stiffness
+    if relaxation_s < 2 * SHORTEST_TIMESTEP_S:
+        raise ValueError(
+            f'notch_damping_nm_s_rad {parameters.notch_damping_nm_s_rad:g} relaxes in '
+            f'{relaxation_s:.2g} s, at least {2 * SHORTEST_TIMESTEP_S:g} s is needed: '
+            'raise it or lower tendon_stiffness_n_m'
+        )
+    return min(LONGEST_TIMESTEP_S, relaxation_s / 2)
+
+
+def chain_xml(parameters: ContinuumParameters, stiffness_nm_rad: Array) -> str:
+    """Return the MJCF model of the chain for the stiffness of each notch, shape (n,).
+
+    Both tendons run in straight lines between holes at the rims of the pieces.
+    """
+    count, pitch, width = (
+        parameters.notch_count,
+        parameters.notch_pitch_m,
+        parameters.notch_width_m,
+    )
+    inner, outer = parameters.inner_diameter_m / 2, parameters.outer_diameter_m / 2
+    mass = parameters.density_kg_m3 * np.pi * (outer**2 - inner**2) * pitch
+    across = mass * (3 * (outer**2 + inner**2) + pitch**2) / 12
+    along = mass * (outer**2 + inner**2) / 2
+
+    def holes(piece: int, start: float, end: float) -> str:
+        return ''.join(
+            f'<site name="hole_{side}_{piece}_{rim}" pos="{x:.9g} 0 {z:.9g}"/>'
+            for side, x in ((1, parameters.tendon_offset_m), (2, -parameters.tendon_offset_m))
+            for rim, z in enumerate((start, end))
+        )
+
+    inside = ''
+    for piece in range(count, 0, -1):
+        end = pitch / 2 if piece == count else pitch - width / 2
+        lower = pitch / 2 if piece == 1 else pitch
+        inside = (
+            f'<body name="piece_{piece}" pos="0 0 {lower:.9g}">'
+            f'<joint name="notch_{piece}" type="hinge" axis="0 1 0" '
+            f'stiffness="{stiffness_nm_rad[piece - 1]:.9g}" '
+            f'damping="{parameters.notch_damping_nm_s_rad:.9g}"/>'
+            f'<inertial pos="0 0 {(width / 2 + end) / 2:.9g}" mass="{mass:.9g}" '
+            f'diaginertia="{across:.9g} {across:.9g} {along:.9g}"/>'
+            f'{holes(piece, width / 2, end)}{inside}</body>'
+        )
+    base = holes(0, 0.0, (pitch - width) / 2)
+    tendons = ''.join(_tendon_xml(side, count) for side in (1, 2))
+    servos = ''.join(
+        f'<general tendon="tendon_{side}" gainprm="{parameters.tendon_stiffness_n_m:.9g}" '
+        f'biastype="affine" biasprm="{-parameters.pretension_n:.9g} '
+        f'{-parameters.tendon_stiffness_n_m:.9g} 0" forcelimited="true" '
+        f'forcerange="{-parameters.tension_max_n:.9g} 0"/>'
+        for side in (1, 2)
+    )
+    return (
+        '<mujoco model="continuum"><compiler angle="radian" autolimits="false"/>'
+        f'<option timestep="{chain_timestep_s(parameters):.9g}" gravity="0 0 0" '
+        'integrator="Euler"><flag contact="disable" autoreset="disable"/></option>'
+        f'<worldbody>{base}{inside}</worldbody>'
+        f'<tendon>{tendons}</tendon><actuator>{servos}</actuator></mujoco>'
+    )
+
+
+def _tendon_xml(side: int, notch_count: int) -> str:
+    sites = ''.join(
+        f'<site site="hole_{side}_{piece}_{rim}"/>'
+        for piece in range(notch_count + 1)
+        for rim in (0, 1)
+    )
+    return f'<spatial name="tendon_{side}">{sites}</spatial>'
+
+
+class ContinuumPlant:
+    """The simulated manipulator; the same inputs and seed give the same motion.
+
+    Attributes:
+        parameters: dimensions, mechanics and limits.
+        kinematics: kinematics of the same manipulator.
+        notch_stiffness_nm_rad: true stiffness of each notch, shape (n,) [N m/rad].
+    """
+
+    def __init__(self, parameters: ContinuumParameters | None = None, seed: int = 0) -> None:
+        """Build the plant at rest with all joints at zero; `seed` draws the notch stiffness."""
+        self.parameters = parameters or ContinuumParameters()
+        self.kinematics = ContinuumKinematics(self.parameters)
+        spread = self.parameters.notch_stiffness_variation
+        draw = np.random.default_rng(seed).standard_normal(self.parameters.notch_count)
+        self.notch_stiffness_nm_rad = self.parameters.notch_stiffness_nm_rad * np.exp(
+            spread * draw - spread**2 / 2
+        )
+        xml = chain_xml(self.parameters, self.notch_stiffness_nm_rad)
+        self._model = mujoco.MjModel.from_xml_string(xml)
+        self._data = mujoco.MjData(self._model)
+        mujoco.mj_forward(self._model, self._data)
+        self._rest_lengths = self._data.ten_length.tolist()
+        self._limits = self.parameters.limits
+        self._drives = RateLimitedDrives(self._limits)
+        self._play = (Play(self.parameters.backlash_m), Play(self.parameters.backlash_m))
+        self.reset()
+
+    @property
+    def limits(self) -> JointLimits:
+        """Joint names and their limits."""
+        return self._limits
+
+    @property
+    def state(self) -> ContinuumState:
+        """The present state; the joints are read at the drives, before play and stretch."""
+        angles = self._data.qpos.copy()
+        insertion, roll = self._drives.positions[:2]
+        return ContinuumState(
+            time_s=self._steps * self._model.opt.timestep,
+            joints=np.array(self._drives.positions),
+            velocities=np.array(self._drives.velocities),
+            tip_base=self.kinematics.tip_pose(angles, insertion, roll),
+            tensions_n=-self._data.actuator_force,
+            notch_angles=angles,
+        )
+
+    def command(self, joints: ArrayLike) -> Array:
+        """Set the set-point, shape (4,); return what was accepted after the travel limits.
+
+        Raises:
+            ValueError: wrong shape or not finite; nothing changes.
+        """
+        return self._drives.command(joints)
+
+    def hold(self) -> None:
+        """Freeze the set-point where the drives stand now."""
+        self._drives.hold()
+
+    def reset(self, joints: ArrayLike | None = None) -> None:
+        """Start again at time zero, at rest at `joints`, shape (4,), with the play centred.
+
+        Raises:
+            ValueError: wrong shape, not finite, or outside the travel limits.
+        """
+        self._drives.reset(np.zeros(4) if joints is None else joints)
+        pulls = self._drives.positions[2:]
+        for play, pull in zip(self._play, pulls, strict=True):
+            play.output = pull
+        mujoco.mj_resetData(self._model, self._data)
+        self._data.qpos[:] = equilibrium_angles(
+            self.parameters, self.notch_stiffness_nm_rad, pulls[0], pulls[1]
+        )
+        self._elapsed_s, self._steps = 0.0, 0
+        for _ in range(round(_SETTLE_S / self._model.opt.timestep)):
+            self._advance()
+
+    def step(self, duration_s: float) -> ContinuumState:
+        """Advance simulated time by `duration_s` [s] and return the new state.
+
+        Time passes in whole steps of the chain; what is left over is made up in later calls.
+
+        Raises:
+            ValueError: the duration is negative or not finite.
+            FloatingPointError: the chain has become unstable.
+        """
+        if not (np.isfinite(duration_s) and duration_s >= 0):
+            raise ValueError(f'duration_s must be finite and not negative, got {duration_s}')
+        self._elapsed_s += duration_s
+        due = round(self._elapsed_s / self._model.opt.timestep)
+        while self._steps < due:
+            self._advance()
+            self._steps += 1
+        if not np.all(np.isfinite(self._data.qacc)):
+            raise FloatingPointError(
+                'the manipulator became unstable; raise notch_damping_nm_s_rad'
+            )
+        return self.state
+
+    def _advance(self) -> None:
+        positions = self._drives.step(self._model.opt.timestep)
+        control = self._data.ctrl
+        control[0] = self._rest_lengths[0] - self._play[0](positions[2])
+        control[1] = self._rest_lengths[1] - self._play[1](positions[3])
+        mujoco.mj_step(self._model, self._data)
+
+    def bodies(self, world_from_device_base: ArrayLike) -> list[Body]:
+        """Return notched tube (label 1) and shaft (label 0), posed in `world`."""
+        insertion, roll = self._drives.positions[:2]
+        return continuum_bodies(
+            self.kinematics, self._data.qpos, insertion, roll, world_from_device_base
+        )
+
+    def landmarks(self, world_from_device_base: ArrayLike) -> Array:
+        """Return base and tip in `world`, shape (2, 3) [m]."""
+        insertion, roll = self._drives.positions[:2]
+        points = self.kinematics.landmarks(self._data.qpos, insertion, roll)
+        return transform_points(world_from_device_base, points)
+
+    def centerline(self, world_from_device_base: ArrayLike) -> Array:
+        """Return the centre line from base to tip in `world`, shape (n + 2, 3) [m]."""
+        world_from_cm = np.asarray(world_from_device_base, float) @ self.kinematics.base_from_cm(
+            *self._drives.positions[:2]
+        )
+        return transform_points(
+            world_from_cm, self.kinematics.centerline_of_angles(self._data.qpos)
+        )
+
+    def tip_pose(self, world_from_device_base: ArrayLike) -> Array:
+        """Return the true pose of the tip in `world`, shape (4, 4) [m]."""
+        insertion, roll = self._drives.positions[:2]
+        tip = self.kinematics.tip_pose(self._data.qpos, insertion, roll)
+        return np.asarray(world_from_device_base, float) @ tip

@@ -1,0 +1,86 @@
+"""Put a room together from plain settings."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthex_ros.anatomy import MaterialModel, load_volume
+from synthex_ros.devices.continuum.parameters import ContinuumParameters
+from synthex_ros.devices.continuum.plant import ContinuumPlant
+from synthex_ros.geometry import Array, CArm, make_pose
+from synthex_ros.simulation.breathing import Breathing
+from synthex_ros.simulation.carm_axes import CArmAxes
+from synthex_ros.simulation.room import Room
+from synthex_ros.xray.detector import Detector
+from synthex_ros.xray.renderer import Renderer, Technique
+from synthex_ros.xray.scene import Scene
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RoomSettings:
+    """What a simulated room is made of.
+
+    Attributes:
+        anatomy: 'chest', 'head', 'phantom' or the path of a CT.
+        isocenter_patient_m: point of the patient at the isocentre, from the middle of the CT,
+            in left-posterior-superior axes [m].
+        device: dimensions and limits of the continuum manipulator.
+        world_from_device_base: where its base stands, shape (4, 4) [m].
+        carm: geometry of the C-arm at rest.
+        carm_start: orbital, angulation [rad], lift, source_to_detector [m].
+        technique: tube settings of a pulse.
+        breathing: motion of the anatomy.
+        anatomy_px: rows and columns at which the anatomy is projected.
+        seed: seed of every noise source of the room.
+    """
+
+    anatomy: str
+    isocenter_patient_m: tuple[float, float, float]
+    device: ContinuumParameters
+    world_from_device_base: Array
+    carm: CArm
+    carm_start: tuple[float, float, float, float]
+    technique: Technique
+    breathing: Breathing
+    anatomy_px: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class BuiltRoom:
+    """A room and the handles to what is in it."""
+
+    room: Room
+    plant: ContinuumPlant
+    volume_sha256: str
+
+
+def build_room(settings: RoomSettings) -> BuiltRoom:
+    """Load the CT, build device and renderer, and render the first view.
+
+    Raises:
+        ValueError, OSError: a setting is out of range or the CT cannot be read; the message says
+            what to do.
+    """
+    volume = load_volume(settings.anatomy)
+    logger.info('anatomy %s: %s voxels', settings.anatomy, volume.hu.shape)
+    isocenter = volume.centre_patient_m + np.asarray(settings.isocenter_patient_m, float)
+    scene = Scene(volume, MaterialModel(), make_pose(translation_m=-isocenter))
+    renderer = Renderer(scene, settings.technique, Detector(), anatomy_px=settings.anatomy_px)
+    plant = ContinuumPlant(settings.device, seed=settings.seed)
+    axes = CArmAxes(settings.carm, settings.carm_start)
+    room = Room(
+        renderer,
+        axes,
+        plant,
+        settings.world_from_device_base,
+        settings.breathing,
+        settings.seed,
+    )
+    room.prepare()
+    return BuiltRoom(room, plant, volume.sha256())

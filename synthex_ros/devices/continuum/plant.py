@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from synthex_ros.bodies import Body
 from synthex_ros.devices.base import DeviceState, JointLimits
 from synthex_ros.devices.continuum.backlash import Play
+from synthex_ros.devices.continuum.chain import chain_xml
 from synthex_ros.devices.continuum.drives import RateLimitedDrives
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.mesh import continuum_bodies
@@ -26,8 +27,6 @@ from synthex_ros.geometry import transform_points
 
 Array = NDArray[np.float64]
 
-LONGEST_TIMESTEP_S = 1e-3
-SHORTEST_TIMESTEP_S = 2e-5
 _SETTLE_S = 0.3
 
 
@@ -42,88 +41,6 @@ class ContinuumState(DeviceState):
 
     tensions_n: Array
     notch_angles: Array
-
-
-def chain_timestep_s(parameters: ContinuumParameters) -> float:
-    """Return the time step [s]: half the fastest relaxation time of the damped chain, or 1 ms.
-
-    Tendons load all n notches alike, so the stiffest mode has k + 2 n k_tendon r^2 a notch.
-
-    Raises:
-        ValueError: the mechanics are too stiff for their damping to be integrated in real time.
-    """
-    tendons = 2 * parameters.notch_count * parameters.tendon_stiffness_n_m
-    stiffness = parameters.notch_stiffness_nm_rad + tendons * parameters.tendon_offset_m**2
-    relaxation_s = parameters.notch_damping_nm_s_rad / stiffness
-    if relaxation_s < 2 * SHORTEST_TIMESTEP_S:
-        raise ValueError(
-            f'notch_damping_nm_s_rad {parameters.notch_damping_nm_s_rad:g} relaxes in '
-            f'{relaxation_s:.2g} s, at least {2 * SHORTEST_TIMESTEP_S:g} s is needed: '
-            'raise it or lower tendon_stiffness_n_m'
-        )
-    return min(LONGEST_TIMESTEP_S, relaxation_s / 2)
-
-
-def chain_xml(parameters: ContinuumParameters, stiffness_nm_rad: Array) -> str:
-    """Return the MJCF model of the chain for the stiffness of each notch, shape (n,).
-
-    Both tendons run in straight lines between holes at the rims of the pieces.
-    """
-    count, pitch, width = (
-        parameters.notch_count,
-        parameters.notch_pitch_m,
-        parameters.notch_width_m,
-    )
-    inner, outer = parameters.inner_diameter_m / 2, parameters.outer_diameter_m / 2
-    mass = parameters.density_kg_m3 * np.pi * (outer**2 - inner**2) * pitch
-    across = mass * (3 * (outer**2 + inner**2) + pitch**2) / 12
-    along = mass * (outer**2 + inner**2) / 2
-
-    def holes(piece: int, start: float, end: float) -> str:
-        return ''.join(
-            f'<site name="hole_{side}_{piece}_{rim}" pos="{x:.9g} 0 {z:.9g}"/>'
-            for side, x in ((1, parameters.tendon_offset_m), (2, -parameters.tendon_offset_m))
-            for rim, z in enumerate((start, end))
-        )
-
-    inside = ''
-    for piece in range(count, 0, -1):
-        end = pitch / 2 if piece == count else pitch - width / 2
-        lower = pitch / 2 if piece == 1 else pitch
-        inside = (
-            f'<body name="piece_{piece}" pos="0 0 {lower:.9g}">'
-            f'<joint name="notch_{piece}" type="hinge" axis="0 1 0" '
-            f'stiffness="{stiffness_nm_rad[piece - 1]:.9g}" '
-            f'damping="{parameters.notch_damping_nm_s_rad:.9g}"/>'
-            f'<inertial pos="0 0 {(width / 2 + end) / 2:.9g}" mass="{mass:.9g}" '
-            f'diaginertia="{across:.9g} {across:.9g} {along:.9g}"/>'
-            f'{holes(piece, width / 2, end)}{inside}</body>'
-        )
-    base = holes(0, 0.0, (pitch - width) / 2)
-    tendons = ''.join(_tendon_xml(side, count) for side in (1, 2))
-    servos = ''.join(
-        f'<general tendon="tendon_{side}" gainprm="{parameters.tendon_stiffness_n_m:.9g}" '
-        f'biastype="affine" biasprm="{-parameters.pretension_n:.9g} '
-        f'{-parameters.tendon_stiffness_n_m:.9g} 0" forcelimited="true" '
-        f'forcerange="{-parameters.tension_max_n:.9g} 0"/>'
-        for side in (1, 2)
-    )
-    return (
-        '<mujoco model="continuum"><compiler angle="radian" autolimits="false"/>'
-        f'<option timestep="{chain_timestep_s(parameters):.9g}" gravity="0 0 0" '
-        'integrator="Euler"><flag contact="disable" autoreset="disable"/></option>'
-        f'<worldbody>{base}{inside}</worldbody>'
-        f'<tendon>{tendons}</tendon><actuator>{servos}</actuator></mujoco>'
-    )
-
-
-def _tendon_xml(side: int, notch_count: int) -> str:
-    sites = ''.join(
-        f'<site site="hole_{side}_{piece}_{rim}"/>'
-        for piece in range(notch_count + 1)
-        for rim in (0, 1)
-    )
-    return f'<spatial name="tendon_{side}">{sites}</spatial>'
 
 
 class ContinuumPlant:
@@ -169,7 +86,7 @@ class ContinuumPlant:
             joints=np.array(self._drives.positions),
             velocities=np.array(self._drives.velocities),
             tip_base=self.kinematics.tip_pose(angles, insertion, roll),
-            tensions_n=-self._data.actuator_force,
+            tensions_n=0.0 - self._data.actuator_force,
             notch_angles=angles,
         )
 

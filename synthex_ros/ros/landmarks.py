@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +26,8 @@ LANDMARK_DTYPE = np.dtype([(name, f'<{code}') for name, code in zip(_FIELDS, _CO
 def byte_buffer(values: NDArray) -> array.array:
     """Return the bytes of an array, as the one form that messages take without a slow check."""
     buffer = array.array('B')
-    buffer.frombytes(memoryview(np.ascontiguousarray(values)).cast('B'))
+    contiguous: Any = np.ascontiguousarray(values)
+    buffer.frombytes(memoryview(contiguous).cast('B'))
     return buffer
 
 

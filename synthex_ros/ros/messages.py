@@ -277,7 +277,7 @@ def to_exposure(
     values: Mapping[str, float], header: Header, name: str = 'exposure'
 ) -> DiagnosticArray:
     """Return exposure data (keys with units) as diagnostics; the numbers survive exactly."""
-    pairs = [KeyValue(key=key, value=repr(value)) for key, value in values.items()]
+    pairs = [KeyValue(key=key, value=repr(float(value))) for key, value in values.items()]
     status = DiagnosticStatus(
         level=DiagnosticStatus.OK, name=name, message='exposed', values=pairs
     )

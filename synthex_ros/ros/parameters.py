@@ -170,8 +170,8 @@ def declare(node: Any, cls: type[T]) -> T:
         try:
             values[item.name] = node.declare_parameter(item.name, default, descriptor(item)).value
         except ParameterException as error:
-            slip = '; write 1.0, not 1' if isinstance(item.default, float) else ''
-            raise ValueError(f'parameter {item.name}: {error} ({_rule(item)}{slip})') from error
+            slip = '; write 1.0, not 1' if 'INTEGER' in str(error) else ''
+            raise ValueError(f'parameter {error} ({_rule(item)}{slip})') from None
     return build(cls, values)
 
 

@@ -13,6 +13,7 @@ from synthex_ros.devices.continuum.plant import ContinuumPlant
 from synthex_ros.geometry import Array, CArm, make_pose
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.carm_axes import CArmAxes
+from synthex_ros.simulation.driven_device import DrivenDevice
 from synthex_ros.simulation.room import Room
 from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.renderer import Renderer, Technique
@@ -30,6 +31,9 @@ class RoomSettings:
         isocenter_patient_m: point of the patient at the isocentre, from the middle of the CT,
             in left-posterior-superior axes [m].
         device: dimensions and limits of the continuum manipulator.
+        device_start: joints at start [m, rad, m, m].
+        device_enabled: energised at start.
+        command_max_age_s: oldest command that is followed [s].
         world_from_device_base: where its base stands, shape (4, 4) [m].
         carm: geometry of the C-arm at rest.
         carm_start: orbital, angulation [rad], lift, source_to_detector [m].
@@ -40,8 +44,11 @@ class RoomSettings:
     """
 
     anatomy: str
-    isocenter_patient_m: tuple[float, float, float]
+    isocenter_patient_m: tuple[float, ...]
     device: ContinuumParameters
+    device_start: tuple[float, ...]
+    device_enabled: bool
+    command_max_age_s: float
     world_from_device_base: Array
     carm: CArm
     carm_start: tuple[float, float, float, float]
@@ -56,7 +63,7 @@ class BuiltRoom:
     """A room and the handles to what is in it."""
 
     room: Room
-    plant: ContinuumPlant
+    device: DrivenDevice
     volume_sha256: str
 
 
@@ -73,14 +80,17 @@ def build_room(settings: RoomSettings) -> BuiltRoom:
     scene = Scene(volume, MaterialModel(), make_pose(translation_m=-isocenter))
     renderer = Renderer(scene, settings.technique, Detector(), anatomy_px=settings.anatomy_px)
     plant = ContinuumPlant(settings.device, seed=settings.seed)
+    device = DrivenDevice(
+        plant, settings.device_start, settings.command_max_age_s, settings.device_enabled
+    )
     axes = CArmAxes(settings.carm, settings.carm_start)
     room = Room(
         renderer,
         axes,
-        plant,
+        device,
         settings.world_from_device_base,
         settings.breathing,
         settings.seed,
     )
     room.prepare()
-    return BuiltRoom(room, plant, volume.sha256())
+    return BuiltRoom(room, device, volume.sha256())

@@ -86,8 +86,8 @@ class Simulator:
         """Note that the device has accepted a command now."""
         self._last_command_ns = self.now_ns
 
-    def advance_to(self, now_ns: int) -> bool:
-        """Let everything up to `now_ns` [ns] happen; return True if a frame was delivered.
+    def advance_to(self, now_ns: int) -> int | None:
+        """Let everything up to `now_ns` [ns] happen; return the stamp of a delivered frame [ns].
 
         An exposure that is more than a period late is skipped, not caught up: an imager that
         cannot keep its rate drops frames, it does not let them pile up.
@@ -100,10 +100,10 @@ class Simulator:
         self._expose_if_due()
         return self._deliver()
 
-    def advance_to_event(self) -> bool:
-        """Advance exactly to the next event; return True if it delivered a frame."""
+    def advance_to_event(self) -> int | None:
+        """Advance exactly to the next event; return the stamp of a frame it delivered [ns]."""
         if (event_ns := self.next_event_ns) is None:
-            return False
+            return None
         self._move_to(event_ns)
         self._sink.clock(self.now_ns)
         self._expose_if_due()
@@ -135,10 +135,10 @@ class Simulator:
         if not self.beam_on:
             self._next_exposure_ns = max(self._next_exposure_ns, self.now_ns)
 
-    def _deliver(self) -> bool:
+    def _deliver(self) -> int | None:
         exposure = self._channel.receive(self.now_ns)
         if exposure is None:
-            return False
+            return None
         self.measure()
         self._sink.frame(exposure)
-        return True
+        return exposure.stamp_ns

@@ -10,6 +10,11 @@ from synthex_ros.simulation.simulator import Simulator
 PERIOD_NS = 100_000_000
 
 
+@dataclass(frozen=True)
+class Shot:
+    stamp_ns: int
+
+
 @dataclass
 class StillRoom:
     """A room in which an exposure is just its stamp."""
@@ -23,7 +28,7 @@ class StillRoom:
 
     def expose(self, stamp_ns):
         self.exposures.append(stamp_ns)
-        return stamp_ns
+        return Shot(stamp_ns)
 
 
 @dataclass
@@ -39,7 +44,7 @@ class Log:
         self.events.append(('joints', now_ns))
 
     def frame(self, exposure):
-        self.events.append(('frame', exposure))
+        self.events.append(('frame', exposure.stamp_ns))
 
     def silence(self, silent_s):
         self.events.append(('silence', silent_s))

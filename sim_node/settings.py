@@ -1,0 +1,58 @@
+"""From the node's parameters to the settings of a room."""
+
+from __future__ import annotations
+
+from synthex_ros.xray.renderer import Technique
+
+from sim_node.params import SimParams
+from synthex_ros.devices.continuum.parameters import ContinuumParameters
+from synthex_ros.geometry import CArm, pose_from_parameters
+from synthex_ros.simulation.breathing import Breathing
+from synthex_ros.simulation.build import RoomSettings
+
+
+def room_settings(params: SimParams) -> RoomSettings:
+    """Return the room that the parameters describe.
+
+    Raises:
+        ValueError: values that are fine one by one but not together.
+    """
+    pose = params.device_base_pose
+    return RoomSettings(
+        anatomy=params.anatomy,
+        isocenter_patient_m=params.isocenter_patient_m,
+        device=ContinuumParameters(
+            length_m=params.device_length_m,
+            outer_diameter_m=params.device_outer_diameter_m,
+            inner_diameter_m=params.device_inner_diameter_m,
+            tendon_offset_m=params.device_tendon_offset_m,
+            backlash_m=params.device_backlash_m,
+            notch_stiffness_variation=params.device_stiffness_variation,
+        ),
+        device_start=params.device_start,
+        device_enabled=params.device_enabled,
+        command_max_age_s=params.command_max_age_s,
+        world_from_device_base=pose_from_parameters(pose[:3], pose[3:]),
+        carm=CArm(
+            source_to_detector_m=params.source_to_detector_m,
+            source_to_isocenter_m=params.source_to_isocenter_m,
+            pixel_pitch_m=params.pixel_pitch_m,
+            detector_px=params.detector_px,
+            binning=params.binning,
+        ),
+        carm_start=(
+            params.orbital_rad,
+            params.angulation_rad,
+            0.0,
+            params.source_to_detector_m,
+        ),
+        technique=Technique(
+            tube_voltage_kv=params.tube_voltage_kv,
+            charge_mas=params.charge_mas,
+            pulse_length_s=params.pulse_length_s,
+            filtration_mm={'Al': params.filtration_al_mm, 'Cu': params.filtration_cu_mm},
+        ),
+        breathing=Breathing(params.breathing_amplitude_m, params.breathing_period_s),
+        anatomy_px=params.anatomy_px,
+        seed=params.seed,
+    )

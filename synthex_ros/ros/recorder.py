@@ -7,6 +7,7 @@ import json
 import platform
 import struct
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -181,28 +182,28 @@ class RecorderNode(ManagedNode):
         )
         self._recorded[name] = profile, subscription
 
-    def _receiver(self, name: str) -> Callable[..., None]:
+    def _receiver(self, name: str) -> Callable[[bytes], None]:
         if name == topics.CLOCK:
 
-            def receive(data: bytes, info: Any) -> None:
+            def receive(data: bytes) -> None:
                 seconds, rest = _CLOCK_BYTES.unpack_from(data, _CDR_HEADER_SIZE)
                 self._clock_ns = seconds * 1_000_000_000 + rest
-                self._write(name, data, info)
+                self._write(name, data)
         else:
 
-            def receive(data: bytes, info: Any) -> None:
-                self._write(name, data, info)
+            def receive(data: bytes) -> None:
+                self._write(name, data)
 
         return receive
 
-    def _write(self, name: str, data: bytes, info: Any) -> None:
+    def _write(self, name: str, data: bytes) -> None:
         if self._bag is None:
             return
-        simulated = self.params.time_mode != 'real_time'
-        log_ns = self._clock_ns if simulated else info['received_timestamp']
-        publish_ns = log_ns if simulated else info['source_timestamp']
+        # No callback with message info: Jazzy's EventsExecutor raises SystemError on it.
+        real = self.params.time_mode == 'real_time'
+        log_ns = time.time_ns() if real else self._clock_ns
         try:
-            self._bag.write(name, data, log_ns, publish_ns)
+            self._bag.write(name, data, log_ns)
         except OSError as error:
             self.fail(f'cannot write {self._bag.folder}: {error}')
 

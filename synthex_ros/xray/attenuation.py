@@ -14,7 +14,6 @@ import numpy as np
 import xraylib
 from numpy.typing import ArrayLike, NDArray
 
-
 ELECTRON_KEV = 510.99895
 
 

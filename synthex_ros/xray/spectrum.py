@@ -18,6 +18,7 @@ from synthex_ros.xray.attenuation import (
 )
 
 JOULE_PER_KEV = 1.602176634e-16
+NNLS_ITERATIONS = 20_000
 
 # Absorbers (water cm, bone cm, nitinol mm) that a rebinned spectrum is fitted behind.
 _FIT_ABSORBERS = [
@@ -107,12 +108,13 @@ class Spectrum:
                 f'response must have shape {self.energies_kev.shape}, got {efficiency.shape}'
             )
         system = self._fit_system(efficiency)
+        target = np.ones(len(system))
         kept = np.flatnonzero(self.fluence_cm2_mas > 0)
-        weights, _ = nnls(system[:, kept], np.ones(len(system)))
+        weights, _ = nnls(system[:, kept], target, maxiter=NNLS_ITERATIONS)
         while np.count_nonzero(weights) > nodes:
             kept, weights = kept[weights > 0], weights[weights > 0]
             kept = np.delete(kept, np.argmin(weights))
-            weights, _ = nnls(system[:, kept], np.ones(len(system)))
+            weights, _ = nnls(system[:, kept], target, maxiter=NNLS_ITERATIONS)
         used = weights > 0
         fluence = weights[used] * self.fluence_cm2_mas.sum()
         return Spectrum(self.energies_kev[kept[used]], fluence)

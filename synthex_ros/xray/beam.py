@@ -1,0 +1,99 @@
+"""A tube technique, and the beam it makes on a detector: weights and coefficients by energy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.geometry import ProjectionGeometry
+from synthex_ros.xray.attenuation import density_g_cm3, mass_attenuation_cm2_g
+from synthex_ros.xray.detector import FULL_SCALE, Detector
+from synthex_ros.xray.spectrum import Spectrum, tungsten_spectrum
+
+
+@dataclass(frozen=True)
+class Technique:
+    """Tube settings of one pulse.
+
+    Attributes:
+        tube_voltage_kv: peak tube voltage, 40..150 kV.
+        charge_mas: tube current times pulse length [mA s].
+        pulse_length_s: length of the pulse [s]; reported, and too short to blur the device.
+        filtration_mm: all filtration, (material, thickness [mm]) pairs or a mapping.
+    """
+
+    tube_voltage_kv: float = 80.0
+    charge_mas: float = 0.1
+    pulse_length_s: float = 0.010
+    filtration_mm: tuple[tuple[str, float], ...] = (('Al', 3.0), ('Cu', 0.1))
+
+    def __post_init__(self):
+        pairs = dict(self.filtration_mm)
+        object.__setattr__(self, 'filtration_mm', tuple(sorted(pairs.items())))
+        for name, low, high in (('charge_mas', 1e-5, 1e3), ('pulse_length_s', 1e-4, 10.0)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f'{name} must be {low:g}..{high:g}, got {getattr(self, name):g}')
+
+    def spectrum(self) -> Spectrum:
+        """Return the filtered spectrum of the tube."""
+        return tungsten_spectrum(self.tube_voltage_kv, dict(self.filtration_mm))
+
+
+@dataclass(frozen=True, eq=False)
+class Beam:
+    """A technique's spectrum on a detector, cut down to few energies.
+
+    Attributes:
+        technique: the tube settings.
+        detector: the detector.
+        nodes: how many energies stand for the spectrum.
+        spectrum: the full spectrum.
+        quadrature: its few-node stand-in.
+    """
+
+    technique: Technique
+    detector: Detector
+    nodes: int = 8
+    spectrum: Spectrum = field(init=False)
+    quadrature: Spectrum = field(init=False)
+
+    def __post_init__(self):
+        spectrum = self.technique.spectrum()
+        response = self.detector.efficiency(spectrum.energies_kev)
+        object.__setattr__(self, 'spectrum', spectrum)
+        object.__setattr__(self, 'quadrature', spectrum.rebinned(self.nodes, response))
+
+    def pixel_weights(self, geometry: ProjectionGeometry) -> NDArray[np.float32]:
+        """Return absorbed energy [keV] and its square sum [keV^2] by node, shape (2, K).
+
+        They hold for an unattenuated pixel at the piercing point; further out they fall with the
+        cube of the cosine between ray and detector normal (inverse square and obliquity).
+        """
+        pitch_v, pitch_u = geometry.pixel_pitch_m
+        energies = self.quadrature.energies_kev
+        photons = (
+            self.quadrature.fluence_cm2_mas
+            * self.technique.charge_mas
+            * (pitch_v * pitch_u * 1e4 / geometry.source_to_detector_m**2)
+        )
+        absorbed = photons * self.detector.efficiency(energies)
+        return np.stack([absorbed * energies, absorbed * energies**2]).astype(np.float32)
+
+    def gain_counts_kev(self, geometry: ProjectionGeometry) -> float:
+        """Return the counts per absorbed keV that put the open field where the detector wants."""
+        open_field_kev = float(self.pixel_weights(geometry)[0].sum(dtype=float))
+        return self.detector.open_field_fraction * FULL_SCALE / open_field_kev
+
+    def mass_attenuation_cm2_g(self, materials: tuple[str, ...]) -> NDArray[np.float32]:
+        """Return mass attenuation [cm^2/g] of materials at the nodes, shape (M, K)."""
+        energies = self.quadrature.energies_kev
+        return np.stack([mass_attenuation_cm2_g(m, energies) for m in materials]).astype(
+            np.float32
+        )
+
+    def attenuation_m(self, material: str) -> NDArray[np.float32]:
+        """Return the linear attenuation [1/m] of a solid at the nodes, shape (K,)."""
+        mass = mass_attenuation_cm2_g(material, self.quadrature.energies_kev)
+        return (100 * density_g_cm3(material) * mass).astype(np.float32)

@@ -1,0 +1,156 @@
+"""Per-pixel loops of the renderer: up-sampling, primary signal, tissue a device displaces."""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+
+from synthex_ros.xray.projector import fetch
+
+
+@nb.njit(cache=True)
+def _catmull_rom(f):
+    """Return the four weights of the Catmull-Rom spline at fraction f of the middle interval."""
+    return (
+        np.float32(0.5 * f * (f * (2.0 - f) - 1.0)),
+        np.float32(0.5 * (f * f * (3.0 * f - 5.0) + 2.0)),
+        np.float32(0.5 * f * (f * (4.0 - 3.0 * f) + 1.0)),
+        np.float32(0.5 * f * f * (f - 1.0)),
+    )
+
+
+@nb.njit(cache=True)
+def _neighbours(position, count):
+    i = int(math.floor(position))
+    top = count - 1
+    index = (min(max(i - 1, 0), top), min(max(i, 0), top), min(i + 1, top), min(i + 2, top))
+    return index, _catmull_rom(position - i)
+
+
+@nb.njit(parallel=True, fastmath=True, cache=True)
+def upsample(coarse, out):
+    """Fill out (M, R, C) with the cubic up-sampling of coarse (M, r, c), never below zero."""
+    count, rows, columns = coarse.shape
+    for row in nb.prange(out.shape[1]):
+        j, v = _neighbours((row + 0.5) * rows / out.shape[1] - 0.5, rows)
+        line = np.empty(columns, np.float32)
+        for m in range(count):
+            for c in range(columns):
+                line[c] = (
+                    v[0] * coarse[m, j[0], c] + v[1] * coarse[m, j[1], c]
+                    + v[2] * coarse[m, j[2], c] + v[3] * coarse[m, j[3], c]
+                )  # fmt: skip
+            for column in range(out.shape[2]):
+                i, u = _neighbours((column + 0.5) * columns / out.shape[2] - 0.5, columns)
+                value = (
+                    u[0] * line[i[0]] + u[1] * line[i[1]] + u[2] * line[i[2]] + u[3] * line[i[3]]
+                )
+                out[m, row, column] = max(value, np.float32(0))
+
+
+@nb.njit(inline='always')
+def _falloff(row, column, piercing, slope):
+    """Return the cube of the cosine between a ray and the detector's normal."""
+    x, y = (column - piercing[0]) * slope[1], (row - piercing[1]) * slope[0]
+    square = np.float32(1.0 / (1.0 + x * x + y * y))
+    return square * np.sqrt(square)
+
+
+@nb.njit(parallel=True, fastmath=True, cache=True)
+def primary(area, mu, weights, piercing, slope, signal, variance):
+    """Fill signal [keV] and variance [keV^2] of the beam behind area densities (M, R, C)."""
+    materials, nodes = mu.shape
+    for row in nb.prange(area.shape[1]):
+        for column in range(area.shape[2]):
+            s, v = np.float32(0), np.float32(0)
+            for k in range(nodes):
+                depth = np.float32(0)
+                for m in range(materials):
+                    depth += mu[m, k] * area[m, row, column]
+                passed = np.exp(-depth)
+                s += weights[0, k] * passed
+                v += weights[1, k] * passed
+            fall = _falloff(row, column, piercing, slope)
+            signal[row, column], variance[row, column] = s * fall, v * fall
+
+
+@nb.njit(parallel=True, fastmath=True, cache=True)
+def behind_device(
+    area, removed, paths, mu, mu_device, weights, piercing, slope, top, left, signal, variance
+):
+    """Recompute signal and variance in a device's box where any of paths (D, h, w) is positive.
+
+    removed (M, h, w) is taken off the area densities first.
+    """
+    devices, height, width = paths.shape
+    materials, nodes = mu.shape
+    for r in nb.prange(height):
+        tissue = np.empty(materials, np.float32)
+        row = top + r
+        for c in range(width):
+            total = 0.0
+            for d in range(devices):
+                total += paths[d, r, c]
+            if total <= 0.0:
+                continue
+            column = left + c
+            for m in range(materials):
+                tissue[m] = max(area[m, row, column] - removed[m, r, c], np.float32(0))
+            s, v = np.float32(0), np.float32(0)
+            for k in range(nodes):
+                depth = np.float32(0)
+                for m in range(materials):
+                    depth += mu[m, k] * tissue[m]
+                for d in range(devices):
+                    depth += mu_device[d, k] * np.float32(paths[d, r, c])
+                passed = np.exp(-depth)
+                s += weights[0, k] * passed
+                v += weights[1, k] * passed
+            fall = _falloff(row, column, piercing, slope)
+            signal[row, column], variance[row, column] = s * fall, v * fall
+
+
+@nb.njit(parallel=True, fastmath=True, cache=True)
+def displaced(
+    hu, table, hu_min, rays, ray_lengths, layer, top, left, step_m, max_samples, removed
+):
+    """Add path length times mean partial density between a device's entry and exit.
+
+    rays: source, corner, column and row vectors in voxel indices; ray_lengths: source to detector
+    [m], pitches and piercing point; layer: path, entry and exit [m]; removed (M, h, w) [g/cm^2].
+    """
+    path, entry, exit_ = layer
+    source, corner, along_u, along_v = rays
+    distance, pitch_v, pitch_u, u0, v0 = ray_lengths
+    nz, ny, nx = hu.shape
+    flat = hu.reshape(-1)
+    for r in nb.prange(path.shape[0]):
+        y_m = (top + r - v0) * pitch_v
+        for c in range(path.shape[1]):
+            if path[r, c] <= 0.0:
+                continue
+            x_m = (left + c - u0) * pitch_u
+            length = math.sqrt(distance * distance + x_m * x_m + y_m * y_m)
+            dx = (
+                corner[0] + (left + c) * along_u[0] + (top + r) * along_v[0] - source[0]
+            ) / length
+            dy = (
+                corner[1] + (left + c) * along_u[1] + (top + r) * along_v[1] - source[1]
+            ) / length
+            dz = (
+                corner[2] + (left + c) * along_u[2] + (top + r) * along_v[2] - source[2]
+            ) / length
+            span = exit_[r, c] - entry[r, c]
+            samples = min(max(int(math.ceil(span / step_m)), 1), max_samples)
+            share = np.float32(path[r, c] * 100.0 / samples)
+            for sample in range(samples):
+                t = entry[r, c] + (sample + 0.5) * span / samples
+                x, y, z = source[0] + t * dx, source[1] + t * dy, source[2] + t * dz
+                if x < 0 or y < 0 or z < 0 or x > nx - 1 or y > ny - 1 or z > nz - 1:
+                    continue
+                value = fetch(flat, nx, ny, nz, np.float32(x), np.float32(y), np.float32(z))
+                bin_ = int(min(max(value - hu_min + 0.5, 0.0), table.shape[0] - 1.0))
+                for m in range(table.shape[1]):
+                    removed[m, r, c] += share * table[bin_, m]

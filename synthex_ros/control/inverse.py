@@ -1,0 +1,128 @@
+"""Joint goals for a tip position: which of the solutions, and how to stay on it.
+
+A two-tendon manipulator reaches a point off its axis in two ways: roll towards it and bend
+forwards, or roll half a turn away and bend backwards. Near the axis roll has no effect and the
+direction of bending is undefined. So the branch is chosen once for each new goal, by the time it
+takes to get there, and then kept: passing the axis flips the sign of the bend, never the roll.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synthex_ros.control.least_squares import box_step
+from synthex_ros.control.limits import JointLimits
+from synthex_ros.control.tip_model import Correction, TipModel
+
+Array = NDArray[np.float64]
+
+# Insertion is always well conditioned; roll is damped so that within about this distance of the
+# axis it hardly turns [m/rad]; bend needs a trace against a singular Jacobian at full bend.
+_DAMPING = np.array([0.02, 3e-3, 0.05])
+
+
+def coordinate_limits(limits: JointLimits, co_contraction_m: float) -> JointLimits:
+    """Return the limits of (insertion, roll, bend) that keep all four joints in theirs."""
+    (low_1, low_2), (high_1, high_2) = limits.lower[2:], limits.upper[2:]
+    low = max(low_1 - co_contraction_m, co_contraction_m - high_2)
+    high = min(high_1 - co_contraction_m, co_contraction_m - low_2)
+    return JointLimits(
+        (*limits.names[:2], 'bend'),
+        (*limits.lower[:2], low),
+        (*limits.upper[:2], high),
+        (*limits.rate[:2], min(limits.rate[2:])),
+    )
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """Coordinates that put the corrected model's tip at a point.
+
+    Attributes:
+        model: the tip model.
+        limits: limits of (insertion, roll, bend), the bend without what the play takes.
+    """
+
+    model: TipModel
+    limits: JointLimits
+
+    def refine(
+        self,
+        start: ArrayLike,
+        target_m: ArrayLike,
+        correction: Correction,
+        weights: ArrayLike | None = None,
+        damping_scale: float = 1.0,
+    ) -> Array:
+        """Return one damped Gauss-Newton step from `start` towards `target_m`, shape (3,).
+
+        Args:
+            start: coordinates, shape (3,), inside the limits.
+            target_m: wanted tip in `world` [m], shape (3,).
+            correction: what is known about the device.
+            weights: rows that weight the world error, shape (m, 3); identity if None.
+            damping_scale: factor on the damping.
+        """
+        here = self.limits.clip(start)
+        rows = np.eye(3) if weights is None else np.asarray(weights, float)
+        error = rows @ (np.asarray(target_m, float) - self.model.tip(here, correction))
+        slope = rows @ self.model.jacobian(here, correction)
+        lower, upper = self.limits.lower - here, self.limits.upper - here
+        return here + box_step(slope, error, _DAMPING * damping_scale, lower, upper)
+
+    def solve(self, target_m: ArrayLike, near: ArrayLike, correction: Correction) -> Array:
+        """Return the coordinates, shape (3,), nearest in time to `near` that reach the target.
+
+        Where nothing reaches it, the ones that come closest are returned.
+        """
+        here = self.limits.clip(near)
+        found = [
+            self._descend(start, target_m, correction)
+            for start in self._starts(target_m, here, correction)
+        ]
+        misses = np.array([self.miss_m(q, target_m, correction) for q in found])
+        good = misses <= misses.min() + 1e-4
+        times = [
+            self.travel_time_s(here, q) if ok else np.inf
+            for q, ok in zip(found, good, strict=True)
+        ]
+        return found[int(np.argmin(times))]
+
+    def _starts(self, target_m, here, correction) -> list[Array]:
+        x, y, _ = self.model.in_base(target_m, correction)
+        bend = max(abs(float(here[2])), 0.3 * self.limits.upper[2])
+        towards = np.arctan2(y, x) - correction.roll_offset_rad
+        if np.hypot(x, y) < 5e-4:
+            towards = float(here[1])
+        starts = []
+        for turn, sign in ((0, 1), (1, -1), (-1, -1), (2, 1), (-2, 1)):
+            roll = towards + np.pi * turn
+            if self.limits.lower[1] <= roll <= self.limits.upper[1]:
+                starts.append(np.array([here[0], roll, sign * bend]))
+        return starts or [here]
+
+    def _descend(self, start, target_m, correction) -> Array:
+        q = self.limits.clip(start)
+        for _ in range(12):
+            after = self.refine(q, target_m, correction, damping_scale=0.1)
+            if np.all(np.abs(after - q) < 1e-6):
+                return after
+            q = after
+        return q
+
+    def miss_m(self, coordinates: ArrayLike, target_m: ArrayLike, correction: Correction) -> float:
+        """Return how far from the target the model's tip is [m]."""
+        tip = self.model.tip(coordinates, correction)
+        return float(np.linalg.norm(tip - np.asarray(target_m, float)))
+
+    def travel_time_s(self, start: ArrayLike, end: ArrayLike) -> float:
+        """Return the time at full speed between two coordinates [s], joints moving together.
+
+        A tenth of the other joints' times is added, so that of two ways that take equally long
+        the one with less motion is shorter.
+        """
+        way = np.abs(np.asarray(end, float) - np.asarray(start, float)) / self.limits.rate
+        return float(np.max(way) + 0.1 * np.sum(way))

@@ -31,6 +31,7 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
+        (f'lib/{NAME}', glob('scripts/*_node')),
         (f'share/{NAME}/launch', glob('launch/*.launch.py')),
         (f'share/{NAME}/config', glob('config/*.*')),
         (f'share/{NAME}/models', glob('models/*.*')),

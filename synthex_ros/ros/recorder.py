@@ -264,3 +264,7 @@ def _message_class(type_name: str) -> type:
 def main() -> int:
     """Run recorder_node."""
     return run(RecorderNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

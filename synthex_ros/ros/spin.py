@@ -14,10 +14,14 @@ from rclpy.context import Context
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from synthex_ros.ros.lifeline import follow_supervisor
 from synthex_ros.ros.transport import description, ensure_transport
 
 _POLL_S = 0.1
 """Longest wait before a signal is seen: the executor blocks in native code."""
+
+_STOP_LIMIT_S = 15
+"""A node that has not stopped by then is ended by SIGALRM."""
 
 
 def make_executor(context: Context | None = None) -> Executor:
@@ -48,6 +52,7 @@ class _StopSignal:
 
     def _remember(self, number: int, _frame: Any) -> None:
         self.number = number
+        signal.alarm(_STOP_LIMIT_S)
 
 
 def run(node_class: Callable[[], Any], argv: Sequence[str] | None = None) -> int:
@@ -61,6 +66,7 @@ def run(node_class: Callable[[], Any], argv: Sequence[str] | None = None) -> int
         Exit code: 0 after a clean stop, 1 where the node failed.
     """
     ensure_transport()
+    follow_supervisor()
     stop = _StopSignal()
     rclpy.init(
         args=list(sys.argv if argv is None else argv),

@@ -56,7 +56,7 @@ def ensure_transport() -> None:
     environment = with_transport(os.environ)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 def description(environment: Mapping[str, str]) -> str:

@@ -1,0 +1,12 @@
+"""`ros2 launch synthex_ros tracker.launch.py`: the tracker of a scenario, alone."""
+
+from launch.actions import OpaqueFunction
+
+from launch import LaunchDescription
+from synthex_ros.ros.launching import declare_arguments, node_actions
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments; the node is made once their values are known."""
+    function = OpaqueFunction(function=node_actions, kwargs={'sections': ('tracker',)})
+    return LaunchDescription([*declare_arguments(), function])

@@ -1,0 +1,60 @@
+"""`synthex`: one command; each part of the library adds its own sub-commands."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+from collections.abc import Sequence
+
+from synthex_ros import __version__
+from synthex_ros.errors import SynthexError
+
+COMMAND_MODULES = (
+    'synthex_ros.ros.demo',
+    'synthex_ros.ros.commands',
+    'synthex_ros.ros.bag_commands',
+    'synthex_ros.anatomy.commands',
+    'synthex_ros.learning.commands',
+    'synthex_ros.evaluation.commands',
+)
+"""Modules with `register(subparsers)`; they import what they need inside their handlers."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser with the sub-commands of every part that is installed."""
+    parser = argparse.ArgumentParser(
+        prog='synthex', description='Closed-loop X-ray guidance on ROS 2. Research software.'
+    )
+    parser.add_argument('--version', action='version', version=f'synthex_ros {__version__}')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    subparsers = parser.add_subparsers(dest='command', metavar='command', required=True)
+    for name in COMMAND_MODULES:
+        if importlib.util.find_spec(name) is not None:
+            importlib.import_module(name).register(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command.
+
+    Args:
+        argv: command line without the program name; default `sys.argv[1:]`.
+
+    Returns:
+        The sub-command's exit code; 2 for an error of the user's, 130 for Ctrl-C.
+    """
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.handler(args) or 0)
+    except (SynthexError, ValueError, OSError) as error:
+        if args.debug:
+            raise
+        from rich.console import Console
+        from rich.text import Text
+
+        text = Text(f'synthex {args.command}: ', style='bold red') + Text(str(error))
+        Console(stderr=True, highlight=False, soft_wrap=True).print(text)
+        return 2
+    except KeyboardInterrupt:
+        return 130

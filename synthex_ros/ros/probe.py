@@ -1,0 +1,70 @@
+"""Look at a running graph from outside: which nodes are there, in which lifecycle state."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from lifecycle_msgs.srv import GetState
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from synthex_ros.ros.transport import PROFILE, profile_variable, user_profile
+
+DISCOVERY_S = 0.7
+"""Time in which nodes that already run are seen; measured 0.14-0.42 s with the profile."""
+
+
+class GraphProbe:
+    """A node of its own context that asks others for their state.
+
+    Args:
+        domain_id: ROS domain, or None for ROS_DOMAIN_ID.
+    """
+
+    def __init__(self, domain_id: int | None) -> None:
+        os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        if user_profile(os.environ) is None:
+            os.environ.setdefault(profile_variable(os.environ), str(PROFILE))
+        self.context = Context()
+        rclpy.init(context=self.context, domain_id=domain_id)
+        self.node = Node(f'synthex_probe_{os.getpid()}', context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._clients: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+
+    def spin_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
+        """Serve callbacks until `done()` or the time is over [s]; return `done()`."""
+        deadline = time.monotonic() + timeout_s
+        while not done() and time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.02)
+        return done()
+
+    def present(self) -> list[str]:
+        """Return the absolute names of all nodes seen now; doubled names are doubled."""
+        pairs = self.node.get_node_names_and_namespaces()
+        return [f'{namespace.rstrip("/")}/{name}' for name, namespace in pairs]
+
+    def state(self, full_name: str, timeout_s: float = 0.5) -> str:
+        """Return the lifecycle state of a node, 'absent' or 'silent'."""
+        client = self._clients.get(full_name)
+        if client is None:
+            client = self.node.create_client(GetState, f'{full_name}/get_state')
+            self._clients[full_name] = client
+        if not client.service_is_ready():
+            return 'absent'
+        future = client.call_async(GetState.Request())
+        if not self.spin_until(future.done, timeout_s):
+            client.remove_pending_request(future)
+            return 'silent'
+        return future.result().current_state.label

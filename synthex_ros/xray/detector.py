@@ -1,7 +1,7 @@
 """Energy-integrating flat panel: CsI absorption, blur, quantum and electronic noise, 16 bit.
 
 Randomness is counter-based: a frame draws one key from its generator and every pixel hashes its
-own index with it, so a seed gives the same bytes whatever the number of threads.
+own index with it, so a seed gives the same bytes on any number of threads or tiles.
 """
 
 from __future__ import annotations
@@ -98,9 +98,8 @@ class Detector:
         )
         if self.blur_m > 0:
             down, across = (_blur_taps(self.blur_m / pitch) for pitch in pixel_pitch_m)
-            absorbed = cv2.sepFilter2D(
-                absorbed, cv2.CV_32F, across, down, borderType=cv2.BORDER_REPLICATE
-            )
+            border = cv2.BORDER_REPLICATE
+            cv2.sepFilter2D(absorbed, cv2.CV_32F, across, down, absorbed, borderType=border)
         counts = np.empty(signal_kev.shape, np.uint16)
         _read_out(
             absorbed,
@@ -151,10 +150,10 @@ def _poisson(mean, bits):
     return count
 
 
-@nb.njit(parallel=True, cache=True)
+@nb.njit(cache=True)
 def _add_quantum_noise(signal, variance, light, normals, key, out):
     columns = signal.shape[1]
-    for row in nb.prange(signal.shape[0]):
+    for row in range(signal.shape[0]):
         for column in range(columns):
             bits = _hash(key, row * columns + column)
             mean, spread = signal[row, column], variance[row, column] * light
@@ -167,10 +166,10 @@ def _add_quantum_noise(signal, variance, light, normals, key, out):
                 out[row, column] = mean + np.sqrt(spread) * normals[bits & nb.uint64(65535)]
 
 
-@nb.njit(parallel=True, cache=True)
+@nb.njit(cache=True)
 def _read_out(absorbed, gain, noise, normals, key, out):
     columns = absorbed.shape[1]
-    for row in nb.prange(absorbed.shape[0]):
+    for row in range(absorbed.shape[0]):
         for column in range(columns):
             bits = _hash(key, row * columns + column) >> nb.uint64(16)
             value = gain * absorbed[row, column] + noise * normals[bits & nb.uint64(65535)]

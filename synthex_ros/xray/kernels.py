@@ -1,4 +1,8 @@
-"""Per-pixel loops of the renderer: up-sampling, primary signal, tissue a device displaces."""
+"""Per-pixel loops of the renderer: up-sampling, primary signal, tissue a device displaces.
+
+What runs once a view uses all cores. What runs every frame takes about a millisecond and stays on
+the calling thread: waiting for a second core that other processes use costs more than it saves.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import math
 import numba as nb
 import numpy as np
 
-from synthex_ros.xray.projector import fetch
+from synthex_ros.xray.projector import MARGIN, fetch
 
 
 @nb.njit(cache=True)
@@ -76,7 +80,7 @@ def primary(area, mu, weights, piercing, slope, signal, variance):
             signal[row, column], variance[row, column] = s * fall, v * fall
 
 
-@nb.njit(parallel=True, fastmath=True, cache=True)
+@nb.njit(fastmath=True, cache=True)
 def behind_device(
     area, removed, paths, mu, mu_device, weights, piercing, slope, top, left, signal, variance
 ):
@@ -86,7 +90,7 @@ def behind_device(
     """
     devices, height, width = paths.shape
     materials, nodes = mu.shape
-    for r in nb.prange(height):
+    for r in range(height):
         tissue = np.empty(materials, np.float32)
         row = top + r
         for c in range(width):
@@ -112,7 +116,7 @@ def behind_device(
             signal[row, column], variance[row, column] = s * fall, v * fall
 
 
-@nb.njit(parallel=True, fastmath=True, cache=True)
+@nb.njit(fastmath=True, cache=True)
 def displaced(
     hu, table, hu_min, rays, ray_lengths, layer, top, left, step_m, max_samples, removed
 ):
@@ -126,7 +130,7 @@ def displaced(
     distance, pitch_v, pitch_u, u0, v0 = ray_lengths
     nz, ny, nx = hu.shape
     flat = hu.reshape(-1)
-    for r in nb.prange(path.shape[0]):
+    for r in range(path.shape[0]):
         y_m = (top + r - v0) * pitch_v
         for c in range(path.shape[1]):
             if path[r, c] <= 0.0:
@@ -148,9 +152,11 @@ def displaced(
             for sample in range(samples):
                 t = entry[r, c] + (sample + 0.5) * span / samples
                 x, y, z = source[0] + t * dx, source[1] + t * dy, source[2] + t * dz
-                if x < 0 or y < 0 or z < 0 or x > nx - 1 or y > ny - 1 or z > nz - 1:
+                if x < 0 or y < 0 or z < 0:
                     continue
-                value = fetch(flat, nx, ny, nz, np.float32(x), np.float32(y), np.float32(z))
+                if x >= nx - MARGIN - 1 or y >= ny - MARGIN - 1 or z >= nz - MARGIN - 1:
+                    continue
+                value = fetch(flat, nx, ny, np.float32(x), np.float32(y), np.float32(z))
                 bin_ = int(min(max(value - hu_min + 0.5, 0.0), table.shape[0] - 1.0))
                 for m in range(table.shape[1]):
                     removed[m, r, c] += share * table[bin_, m]

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from synthex_ros.geometry import ProjectionGeometry
 
 MIN_DEPTH_M = 1e-3
-BANDS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +26,7 @@ class PathLayer:
     """Path lengths inside a mesh, for the pixels around its image only.
 
     Attributes:
-        box: first row, end row, first column, end column [px]; empty if nothing is on the detector.
+        box: first row, end row, first column, end column [px]; empty if no image is on it.
         path_m: length inside [m], shape (end row - first row, end column - first column), float64.
         entry_m: distance from the source to the first surface [m]; +inf where the ray misses.
         exit_m: distance from the source to the last surface [m]; -inf where the ray misses.
@@ -114,7 +113,9 @@ def _empty_layer() -> PathLayer:
     return PathLayer((0, 0, 0, 0), nothing, nothing, nothing)
 
 
-def _pixel_box(pixels: NDArray[np.float64], shape_px: tuple[int, int]) -> tuple[int, ...]:
+def _pixel_box(
+    pixels: NDArray[np.float64], shape_px: tuple[int, int]
+) -> tuple[int, int, int, int]:
     low, high = np.floor(pixels.min(0)).astype(int), np.ceil(pixels.max(0)).astype(int) + 1
     limits = np.array(shape_px[::-1])
     left, top = np.clip(low, 0, limits)
@@ -135,37 +136,33 @@ def _left_of(ax, ay, bx, by, x, y):
     return not (ax - bx) * (y - by) - (ay - by) * (x - bx) >= 0.0
 
 
-@nb.njit(parallel=True, cache=True)
+@nb.njit(cache=True)
 def _draw(vertices, pixels, faces, piercing, step_u, step_v, sums, entry, exit_):
     rows, columns = sums.shape
-    for band in nb.prange(BANDS):
-        first, end = rows * band // BANDS, rows * (band + 1) // BANDS
-        for face in range(faces.shape[0]):
-            _draw_face(
-                vertices, pixels, faces[face], piercing, step_u, step_v,
-                first, end, columns, sums, entry, exit_,
-            )  # fmt: skip
-        for row in range(first, end):
-            y = (row - piercing[1]) * step_v
-            for column in range(columns):
-                x = (column - piercing[0]) * step_u
-                norm = np.sqrt(1.0 + x * x + y * y)
-                sums[row, column] = max(sums[row, column], 0.0) * norm
-                entry[row, column] *= norm
-                exit_[row, column] *= norm
+    for face in range(faces.shape[0]):
+        _draw_face(
+            vertices, pixels, faces[face], piercing, step_u, step_v, sums, entry, exit_
+        )  # fmt: skip
+    for row in range(rows):
+        y = (row - piercing[1]) * step_v
+        for column in range(columns):
+            x = (column - piercing[0]) * step_u
+            norm = np.sqrt(1.0 + x * x + y * y)
+            sums[row, column] = max(sums[row, column], 0.0) * norm
+            entry[row, column] *= norm
+            exit_[row, column] *= norm
 
 
 @nb.njit(inline='always')
-def _draw_face(
-    vertices, pixels, face, piercing, step_u, step_v, first, end, columns, sums, entry, exit_
-):
-    """Add a triangle's depth to the pixels of rows first..end that it covers."""
+def _draw_face(vertices, pixels, face, piercing, step_u, step_v, sums, entry, exit_):
+    """Add a triangle's depth to the pixels that it covers."""
+    rows, columns = sums.shape
     i, j, k = face[0], face[1], face[2]
     au, av, bu, bv, cu, cv = (
         pixels[i, 0], pixels[i, 1], pixels[j, 0], pixels[j, 1], pixels[k, 0], pixels[k, 1],
     )  # fmt: skip
-    top = max(first, int(np.ceil(min(av, bv, cv))))
-    bottom = min(end, int(np.floor(max(av, bv, cv))) + 1)
+    top = max(0, int(np.ceil(min(av, bv, cv))))
+    bottom = min(rows, int(np.floor(max(av, bv, cv))) + 1)
     left = max(0, int(np.ceil(min(au, bu, cu))))
     right = min(columns, int(np.floor(max(au, bu, cu))) + 1)
     if top >= bottom or left >= right:

@@ -8,6 +8,7 @@ table. Outside the grid of voxel centres there is nothing, not even air.
 from __future__ import annotations
 
 import math
+import threading
 from typing import Protocol
 
 import numba as nb
@@ -18,6 +19,10 @@ from synthex_ros.anatomy.materials import MaterialTable
 from synthex_ros.anatomy.volume import Volume
 from synthex_ros.geometry import View, check_pose, invert_pose
 
+PARALLEL_LOCK = threading.RLock()
+"""Held by multi-threaded kernels: one of numba's threading layers runs one at a time only."""
+
+MARGIN = 1e-3  # voxels
 GROUP = 4  # materials accumulated side by side in registers
 
 
@@ -68,21 +73,23 @@ class CpuProjector:
         out = np.empty((count, rows, columns), np.float32)
         for first in range(0, count, GROUP):
             part = table.density_g_cm3[:, first : first + GROUP]
-            padded = np.zeros((len(part), GROUP), np.float32)
+            padded = np.zeros((len(part), 2 * GROUP), np.float32)
             padded[:, : part.shape[1]] = part
+            padded[:-1, GROUP : GROUP + part.shape[1]] = np.diff(part, axis=0)
             sums = np.empty((rows, columns, GROUP), np.float32)
-            _march(
-                volume.hu,
-                np.asarray(volume.spacing_m),
-                padded,
-                np.float32(table.hu_min),
-                source,
-                corner,
-                along_u,
-                along_v,
-                step_m,
-                sums,
-            )
+            with PARALLEL_LOCK:
+                _march(
+                    volume.hu,
+                    np.asarray(volume.spacing_m),
+                    padded,
+                    np.float32(table.hu_min),
+                    source,
+                    corner,
+                    along_u,
+                    along_v,
+                    step_m,
+                    sums,
+                )
             out[first : first + GROUP] = np.moveaxis(sums, 2, 0)[: part.shape[1]]
         return out
 
@@ -110,9 +117,9 @@ def rays_in_grid(
 
 
 @nb.njit(inline='always')
-def fetch(flat, nx, ny, nz, x, y, z):
-    """Return HU at voxel indices (x, y, z) inside the grid, trilinear."""
-    i, j, k = min(int(x), nx - 2), min(int(y), ny - 2), min(int(z), nz - 2)
+def fetch(flat, nx, ny, x, y, z):
+    """Return HU at voxel indices (x, y, z) inside the grid (0 <= x < nx - 1, ...), trilinear."""
+    i, j, k = int(x), int(y), int(z)
     fx, fy, fz = x - np.float32(i), y - np.float32(j), z - np.float32(k)
     p = i + nx * (j + ny * k)
     q = p + nx * ny
@@ -129,15 +136,18 @@ def fetch(flat, nx, ny, nz, x, y, z):
 
 @nb.njit(inline='always')
 def clip_to_grid(source, direction, shape_zyx):
-    """Return where a ray, source + t * direction, enters and leaves the voxel centres' box."""
+    """Return where a ray, source + t * direction, enters and leaves the voxel centres' box.
+
+    The box is a thousandth of a voxel smaller, so that rounding never leads out of the array.
+    """
     low, high = 0.0, 1.0
     for axis in range(3):
-        top = shape_zyx[2 - axis] - 1.0
+        bottom, top = MARGIN, shape_zyx[2 - axis] - 1.0 - MARGIN
         if abs(direction[axis]) < 1e-12:
-            if source[axis] < 0.0 or source[axis] > top:
+            if source[axis] < bottom or source[axis] > top:
                 high = -1.0
         else:
-            a = -source[axis] / direction[axis]
+            a = (bottom - source[axis]) / direction[axis]
             b = (top - source[axis]) / direction[axis]
             low, high = max(low, min(a, b)), min(high, max(a, b))
     return low, high
@@ -149,7 +159,6 @@ def _march(hu, spacing, table, hu_min, source, corner, along_u, along_v, step_m,
     flat = hu.reshape(-1)
     last = np.float32(table.shape[0] - 1)
     zero = np.float32(0)
-    edge_x, edge_y, edge_z = np.float32(nx - 1), np.float32(ny - 1), np.float32(nz - 1)
     for row in nb.prange(out.shape[0]):
         direction = np.empty(3)
         for column in range(out.shape[1]):
@@ -174,18 +183,14 @@ def _march(hu, spacing, table, hu_min, source, corner, along_u, along_v, step_m,
                 dz = np.float32(step * direction[2])
                 for sample in range(samples):
                     t = np.float32(sample)
-                    x = min(max(x0 + t * dx, zero), edge_x)
-                    y = min(max(y0 + t * dy, zero), edge_y)
-                    z = min(max(z0 + t * dz, zero), edge_z)
-                    position = fetch(flat, nx, ny, nz, x, y, z) - hu_min
+                    position = fetch(flat, nx, ny, x0 + t * dx, y0 + t * dy, z0 + t * dz) - hu_min
                     position = min(max(position, zero), last)
-                    bin_ = min(int(position), table.shape[0] - 2)
+                    bin_ = int(position)
                     f = position - np.float32(bin_)
-                    g = np.float32(1) - f
-                    s0 += g * table[bin_, 0] + f * table[bin_ + 1, 0]
-                    s1 += g * table[bin_, 1] + f * table[bin_ + 1, 1]
-                    s2 += g * table[bin_, 2] + f * table[bin_ + 1, 2]
-                    s3 += g * table[bin_, 3] + f * table[bin_ + 1, 3]
+                    s0 += table[bin_, 0] + f * table[bin_, 4]
+                    s1 += table[bin_, 1] + f * table[bin_, 5]
+                    s2 += table[bin_, 2] + f * table[bin_, 6]
+                    s3 += table[bin_, 3] + f * table[bin_, 7]
                 scale = np.float32(step * length_m * 100.0)
                 s0, s1, s2, s3 = s0 * scale, s1 * scale, s2 * scale, s3 * scale
             out[row, column, 0], out[row, column, 1] = s0, s1

@@ -6,35 +6,24 @@ patient pose. A frame recomputes the pixels that a device covers and passes thro
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.bodies import Body
 from synthex_ros.geometry import View, check_pose
-from synthex_ros.xray import kernels
+from synthex_ros.xray.anatomy_layer import AnatomyLayer, blend, expose_anatomy, project_anatomy
 from synthex_ros.xray.beam import Beam, Technique
 from synthex_ros.xray.detector import Detector
-from synthex_ros.xray.device_layer import (
-    DeviceLayer,
-    inner,
-    label_image,
-    trace_bodies,
-    union_box,
-)
-from synthex_ros.xray.projector import CpuProjector, Projector, rays_in_grid
+from synthex_ros.xray.device_layer import label_image, signal_behind, trace_bodies
+from synthex_ros.xray.lru import LruCache
+from synthex_ros.xray.projector import CpuProjector, Projector
 from synthex_ros.xray.scene import Scene
 
 __all__ = ['AnatomyLayer', 'Radiograph', 'Renderer', 'Technique']
 
-Item = TypeVar('Item')
-
-DISPLACED_STEP_M = 1e-3
-DISPLACED_MAX_SAMPLES = 64
 # Where the isocentre of a C-arm lies between focal spot and detector, when nobody says.
 ISOCENTER_SHARE = 0.700 / 1.020
 REFERENCE_POINT_BEFORE_ISOCENTER_M = 0.15
@@ -58,27 +47,6 @@ class Radiograph:
     view: View
     technique: Technique
     air_kerma_gy: float
-
-
-@dataclass(frozen=True, eq=False)
-class AnatomyLayer:
-    """The device-free image of a view: line integrals and what the detector would absorb.
-
-    Attributes:
-        view: geometry and pose.
-        world_from_patient: pose of the patient, shape (4, 4) [m].
-        technique: tube settings of `signal_kev` and `variance_kev2`.
-        area_density_g_cm2: by material, shape (M, rows, columns), float32.
-        signal_kev: expected absorbed energy a pixel [keV], shape (rows, columns), float32.
-        variance_kev2: its quantum variance [keV^2], shape (rows, columns), float32.
-    """
-
-    view: View
-    world_from_patient: NDArray[np.float64]
-    technique: Technique
-    area_density_g_cm2: NDArray[np.float32]
-    signal_kev: NDArray[np.float32]
-    variance_kev2: NDArray[np.float32]
 
 
 class Renderer:
@@ -118,8 +86,6 @@ class Renderer:
         """
         if not 16 <= anatomy_px <= 4096:
             raise ValueError(f'anatomy_px must be 16..4096 px, got {anatomy_px}')
-        if cached_layers < 1:
-            raise ValueError(f'cached_layers must be at least 1, got {cached_layers}')
         self.scene = scene
         self.technique = technique or Technique()
         self.detector = detector or Detector()
@@ -129,10 +95,9 @@ class Renderer:
         self.projector = projector or CpuProjector()
         self.supersampling = supersampling
         self.reference_distance_m = reference_distance_m
-        self._areas: OrderedDict[Hashable, NDArray[np.float32]] = OrderedDict()
-        self._layers: OrderedDict[Hashable, AnatomyLayer] = OrderedDict()
-        self._beams: OrderedDict[Hashable, Beam] = OrderedDict()
-        self._cached_layers = cached_layers
+        self._areas: LruCache[NDArray[np.float32]] = LruCache(cached_layers)
+        self._layers: LruCache[AnatomyLayer] = LruCache(cached_layers)
+        self._beams: LruCache[Beam] = LruCache(cached_layers)
 
     def anatomy(
         self,
@@ -152,11 +117,18 @@ class Renderer:
         if world_from_patient is not None:
             pose = check_pose(world_from_patient, 'world_from_patient')
         place = (view.geometry, view.world_from_source.tobytes(), pose.tobytes())
-        return self._cached(
-            self._layers,
-            (place, technique),
-            lambda: self._expose_anatomy(place, view, pose, technique),
-        )
+
+        def project() -> NDArray[np.float32]:
+            return project_anatomy(
+                self.projector, self.scene, view, pose, self.anatomy_px, self.step_m
+            )
+
+        def expose() -> AnatomyLayer:
+            area = self._areas.get(place, project)
+            beam = self.beam(technique)
+            return expose_anatomy(area, self.scene.table.names, view, pose, beam)
+
+        return self._layers.get((place, technique), expose)
 
     def render(
         self,
@@ -193,7 +165,7 @@ class Renderer:
             raise ValueError('layer was made for another view; call anatomy(view) for this one')
         devices = trace_bodies(bodies, view, self.supersampling)
         beam = self.beam(layer.technique)
-        signal, variance = self._with_devices(layer, devices, beam)
+        signal, variance = signal_behind(devices, layer, self.scene, beam)
         gain = beam.gain_counts_kev(view.geometry)
         pitch = view.geometry.pixel_pitch_m
         counts = self.detector.expose(signal, variance, gain, pitch, rng)
@@ -206,38 +178,13 @@ class Renderer:
         )
 
     def blend(self, first: AnatomyLayer, second: AnatomyLayer, share: float) -> AnatomyLayer:
-        """Return a layer between two of the same view, `share` = 0 (first) to 1 (second).
-
-        Line integrals and signals are interpolated linearly, which for a breathing cycle of 16
-        phases is within the up-sampling error. The pose, used only for the tissue a device
-        displaces, is the nearer layer's.
-
-        Raises:
-            ValueError: the layers differ in geometry or technique, or share is not 0..1.
-        """
-        if not 0 <= share <= 1:
-            raise ValueError(f'share must be 0..1, got {share:g}')
-        if first.view.geometry != second.view.geometry or first.technique != second.technique:
-            raise ValueError('layers to blend must have the same geometry and technique')
-        if share in (0, 1):
-            return second if share else first
-        nearer = first if share < 0.5 else second
-        a, b = np.float32(1 - share), np.float32(share)
-        return AnatomyLayer(
-            nearer.view,
-            nearer.world_from_patient,
-            first.technique,
-            a * first.area_density_g_cm2 + b * second.area_density_g_cm2,
-            a * first.signal_kev + b * second.signal_kev,
-            a * first.variance_kev2 + b * second.variance_kev2,
-        )
+        """Return a layer between two of one view; see `anatomy_layer.blend`."""
+        return blend(first, second, share)
 
     def beam(self, technique: Technique | None = None) -> Beam:
         """Return the beam of a technique on this detector; default the renderer's."""
         technique = technique or self.technique
-        return self._cached(
-            self._beams, technique, lambda: Beam(technique, self.detector, self.energies)
-        )
+        return self._beams.get(technique, lambda: Beam(technique, self.detector, self.energies))
 
     def air_kerma_gy(self, view: View, technique: Technique | None = None) -> float:
         """Return the air kerma of one pulse at the reference point [Gy]."""
@@ -247,103 +194,3 @@ class Renderer:
             isocenter = ISOCENTER_SHARE * view.geometry.source_to_detector_m
             distance = max(isocenter - REFERENCE_POINT_BEFORE_ISOCENTER_M, isocenter / 2)
         return self.beam(technique).spectrum.air_kerma_gy(technique.charge_mas, distance)
-
-    def _expose_anatomy(
-        self, place: Hashable, view: View, pose: NDArray[np.float64], technique: Technique
-    ) -> AnatomyLayer:
-        area = self._cached(self._areas, place, lambda: self._project(view, pose))
-        beam = self.beam(technique)
-        signal = np.empty(view.geometry.shape_px, np.float32)
-        variance = np.empty_like(signal)
-        mu = beam.mass_attenuation_cm2_g(self.scene.table.names)
-        weights = beam.pixel_weights(view.geometry)
-        kernels.primary(area, mu, weights, *_falloff_of(view), signal, variance)
-        return AnatomyLayer(view, pose, technique, area, signal, variance)
-
-    def _project(self, view: View, pose: NDArray[np.float64]) -> NDArray[np.float32]:
-        shape = view.geometry.shape_px
-        scale = min(1.0, self.anatomy_px / max(shape))
-        coarse_shape = (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale)))
-        coarse = self.projector.area_density_g_cm2(
-            self.scene.volume, self.scene.table, view.resized(coarse_shape), pose, self.step_m
-        )
-        if coarse_shape == tuple(shape):
-            return coarse
-        fine = np.empty((len(coarse), *shape), np.float32)
-        kernels.upsample(coarse, fine)
-        return fine
-
-    def _with_devices(
-        self, layer: AnatomyLayer, devices: Sequence[DeviceLayer], beam: Beam
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        if not devices:
-            return layer.signal_kev, layer.variance_kev2
-        signal, variance = layer.signal_kev.copy(), layer.variance_kev2.copy()
-        box = union_box(devices)
-        size = (box[1] - box[0], box[3] - box[2])
-        materials = sorted({item.material for item in devices})
-        paths = np.zeros((len(materials), *size))
-        removed = np.zeros((len(self.scene.table.names), *size), np.float32)
-        for item in devices:
-            place = inner(item.layer, box)
-            paths[materials.index(item.material)][place] += item.layer.path_m
-            self._displace(layer, item, removed[:, place[0], place[1]])
-        kernels.behind_device(
-            layer.area_density_g_cm2,
-            removed,
-            paths,
-            beam.mass_attenuation_cm2_g(self.scene.table.names),
-            np.stack([beam.attenuation_m(material) for material in materials]),
-            beam.pixel_weights(layer.view.geometry),
-            *_falloff_of(layer.view),
-            box[0],
-            box[2],
-            signal,
-            variance,
-        )
-        return signal, variance
-
-    def _displace(
-        self, layer: AnatomyLayer, item: DeviceLayer, removed: NDArray[np.float32]
-    ) -> None:
-        """Add the tissue in the device's place to `removed`, the layer's part of the box.
-
-        The partial densities are means between first entry and last exit, sampled every
-        millimetre. They are exact in tissue of one density; for a tube they count its lumen as
-        wall. 1 mm of wall in soft tissue displaces 0.1 g/cm^2 (2 % of the signal), so a mean that
-        is off by a tenth moves the signal behind the device by 0.2 %.
-        """
-        geometry = layer.view.geometry
-        volume, table = self.scene.volume, self.scene.table
-        lengths = (geometry.source_to_detector_m, *geometry.pixel_pitch_m, *geometry.piercing_px)
-        kernels.displaced(
-            volume.hu,
-            table.density_g_cm3,
-            float(table.hu_min),
-            rays_in_grid(volume, layer.view, layer.world_from_patient),
-            lengths,
-            (item.layer.path_m, item.layer.entry_m, item.layer.exit_m),
-            item.layer.box[0],
-            item.layer.box[2],
-            DISPLACED_STEP_M,
-            DISPLACED_MAX_SAMPLES,
-            removed,
-        )
-
-    def _cached(
-        self, store: OrderedDict[Hashable, Item], key: Hashable, make: Callable[[], Item]
-    ) -> Item:
-        if key in store:
-            store.move_to_end(key)
-            return store[key]
-        store[key] = make()
-        while len(store) > self._cached_layers:
-            store.popitem(last=False)
-        return store[key]
-
-
-def _falloff_of(view: View) -> tuple[tuple[float, float], tuple[float, float]]:
-    geometry = view.geometry
-    pitch_v, pitch_u = geometry.pixel_pitch_m
-    distance = geometry.source_to_detector_m
-    return geometry.piercing_px, (pitch_v / distance, pitch_u / distance)

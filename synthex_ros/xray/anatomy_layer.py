@@ -1,0 +1,115 @@
+"""The device-free image of a view, and its blend between two poses of the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.geometry import ProjectionGeometry, View
+from synthex_ros.xray import kernels
+from synthex_ros.xray.beam import Beam, Technique
+from synthex_ros.xray.projector import PARALLEL_LOCK, Projector
+from synthex_ros.xray.scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class AnatomyLayer:
+    """Line integrals of a view and what the detector would absorb without devices.
+
+    Attributes:
+        view: geometry and pose of the exposure.
+        world_from_patient: pose of the patient, shape (4, 4) [m].
+        technique: tube settings of `signal_kev` and `variance_kev2`.
+        area_density_g_cm2: by material, shape (M, rows, columns), float32.
+        signal_kev: expected absorbed energy a pixel [keV], shape (rows, columns), float32.
+        variance_kev2: its quantum variance [keV^2], shape (rows, columns), float32.
+    """
+
+    view: View
+    world_from_patient: NDArray[np.float64]
+    technique: Technique
+    area_density_g_cm2: NDArray[np.float32]
+    signal_kev: NDArray[np.float32]
+    variance_kev2: NDArray[np.float32]
+
+
+def project_anatomy(
+    projector: Projector,
+    scene: Scene,
+    view: View,
+    world_from_patient: NDArray[np.float64],
+    coarse_px: int,
+    step_m: float,
+) -> NDArray[np.float32]:
+    """Return area densities [g/cm^2], shape (M, rows, columns), projected on a coarser grid.
+
+    The longer image side gets at most `coarse_px` rays; Catmull-Rom splines fill in between.
+    """
+    shape = view.geometry.shape_px
+    scale = min(1.0, coarse_px / max(shape))
+    coarse_shape = (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale)))
+    coarse = projector.area_density_g_cm2(
+        scene.volume, scene.table, view.resized(coarse_shape), world_from_patient, step_m
+    )
+    if coarse_shape == tuple(shape):
+        return coarse
+    fine = np.empty((len(coarse), *shape), np.float32)
+    with PARALLEL_LOCK:
+        kernels.upsample(coarse, fine)
+    return fine
+
+
+def expose_anatomy(
+    area_density_g_cm2: NDArray[np.float32],
+    materials: tuple[str, ...],
+    view: View,
+    world_from_patient: NDArray[np.float64],
+    beam: Beam,
+) -> AnatomyLayer:
+    """Return the layer of a beam behind area densities (M, rows, columns) of `materials`."""
+    signal = np.empty(view.geometry.shape_px, np.float32)
+    variance = np.empty_like(signal)
+    mu = beam.mass_attenuation_cm2_g(materials)
+    weights = beam.pixel_weights(view.geometry)
+    with PARALLEL_LOCK:
+        kernels.primary(area_density_g_cm2, mu, weights, *falloff(view.geometry), signal, variance)
+    return AnatomyLayer(
+        view, world_from_patient, beam.technique, area_density_g_cm2, signal, variance
+    )
+
+
+def blend(first: AnatomyLayer, second: AnatomyLayer, share: float) -> AnatomyLayer:
+    """Return a layer between two of one view, `share` = 0 (first) to 1 (second).
+
+    Line integrals and signals are interpolated linearly: a pixel whose signal differs by a
+    fraction d between the layers is off by at most d^2 / 8. The pose, used only for the tissue
+    that a device displaces, is the nearer layer's.
+
+    Raises:
+        ValueError: the layers differ in geometry or technique, or share is not 0..1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f'share must be 0..1, got {share:g}')
+    if first.view.geometry != second.view.geometry or first.technique != second.technique:
+        raise ValueError('layers to blend must have the same geometry and technique')
+    if share in (0, 1):
+        return second if share else first
+    nearer = first if share < 0.5 else second
+    a, b = np.float32(1 - share), np.float32(share)
+    return AnatomyLayer(
+        nearer.view,
+        nearer.world_from_patient,
+        first.technique,
+        a * first.area_density_g_cm2 + b * second.area_density_g_cm2,
+        a * first.signal_kev + b * second.signal_kev,
+        a * first.variance_kev2 + b * second.variance_kev2,
+    )
+
+
+def falloff(geometry: ProjectionGeometry) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return piercing point (u, v) [px] and slope a pixel (row, column) for the cosine law."""
+    pitch_v, pitch_u = geometry.pixel_pitch_m
+    distance = geometry.source_to_detector_m
+    return geometry.piercing_px, (pitch_v / distance, pitch_u / distance)

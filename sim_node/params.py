@@ -15,8 +15,8 @@ class SimParams:
 
     time_mode: str = choice('real_time', TIME_MODES, 'clock: wall, simulated at a speed, waiting')
     speed_factor: float = bounded(1.0, 0.05, 20.0, 'paced: simulated seconds per second')
-    start_time_s: float = bounded(1.0, 0.001, 1e9, 'simulated time at start')
-    answer_timeout_s: float = bounded(5.0, 0.1, 600.0, 'lockstep: longest wait for a command')
+    start_time_s: float = bounded(1.0, 0.001, 1e9, 'simulated time at start [s]')
+    answer_timeout_s: float = bounded(5.0, 0.1, 600.0, 'lockstep: longest wait for a command [s]')
     answer_policy: str = choice('hold', ('hold', 'fail'), 'lockstep: what to do without an answer')
     start_paused: bool = flag(False, 'wait for sim/pause false before the first frame')
     wait_for_subscribers: int = bounded(0, 0, 20, 'subscribers of carm/image_raw to wait for')
@@ -24,30 +24,30 @@ class SimParams:
 
     anatomy: str = text('chest', 'chest, head, phantom, or the path of a CT')
     isocenter_patient_m: tuple[float, ...] = numbers(
-        [0.0, 0.0, 0.0], 'isocentre from the middle of the CT, left posterior superior'
+        [0.0, 0.0, 0.0], 'isocentre from the middle of the CT, left posterior superior [m]'
     )
     anatomy_px: int = bounded(256, 32, 1536, 'rows and columns at which the anatomy is projected')
-    breathing_amplitude_m: float = bounded(0.0, 0.0, 0.05, 'motion of the anatomy; 0 is off')
-    breathing_period_s: float = bounded(4.0, 1.0, 20.0, 'length of a breath')
+    breathing_amplitude_m: float = bounded(0.0, 0.0, 0.05, 'motion of the anatomy; 0 is off [m]')
+    breathing_period_s: float = bounded(4.0, 1.0, 20.0, 'length of a breath [s]')
 
-    frame_rate_hz: float = bounded(15.0, 1.0, 30.0, 'X-ray pulse rate')
+    frame_rate_hz: float = bounded(15.0, 1.0, 30.0, 'X-ray pulse rate [Hz]')
     beam_on: bool = flag(True, 'beam at start')
-    tube_voltage_kv: float = bounded(80.0, 40.0, 150.0, 'tube voltage')
-    charge_mas: float = bounded(0.1, 0.0001, 50.0, 'charge of a pulse')
-    pulse_length_s: float = bounded(0.008, 0.0005, 0.1, 'length of a pulse')
-    filtration_al_mm: float = bounded(3.0, 0.0, 20.0, 'aluminium in the beam')
-    filtration_cu_mm: float = bounded(0.1, 0.0, 3.0, 'copper in the beam')
-    latency_s: float = bounded(0.0, 0.0, 2.0, 'delay from exposure to delivery')
-    jitter_s: float = bounded(0.0, 0.0, 1.0, 'standard deviation of a half-normal extra delay')
+    tube_voltage_kv: float = bounded(80.0, 40.0, 150.0, 'tube voltage [kV]')
+    charge_mas: float = bounded(0.1, 0.0001, 50.0, 'charge of a pulse [mAs]')
+    pulse_length_s: float = bounded(0.008, 0.0005, 0.1, 'length of a pulse [s]')
+    filtration_al_mm: float = bounded(3.0, 0.0, 20.0, 'aluminium in the beam [mm]')
+    filtration_cu_mm: float = bounded(0.1, 0.0, 3.0, 'copper in the beam [mm]')
+    latency_s: float = bounded(0.0, 0.0, 2.0, 'delay from exposure to delivery [s]')
+    jitter_s: float = bounded(0.0, 0.0, 1.0, 'standard deviation of a half-normal extra delay [s]')
     drop_rate: float = bounded(0.0, 0.0, 1.0, 'share of frames lost')
 
-    source_to_detector_m: float = bounded(1.020, 0.9, 1.2, 'focal spot to detector')
-    source_to_isocenter_m: float = bounded(0.700, 0.3, 1.0, 'focal spot to isocentre')
+    source_to_detector_m: float = bounded(1.020, 0.9, 1.2, 'focal spot to detector [m]')
+    source_to_isocenter_m: float = bounded(0.700, 0.3, 1.0, 'focal spot to isocentre [m]')
     detector_px: int = bounded(1536, 64, 4096, 'rows and columns of the unbinned detector')
-    pixel_pitch_m: float = bounded(194e-6, 2e-5, 2e-3, 'pitch of the unbinned detector')
+    pixel_pitch_m: float = bounded(194e-6, 2e-5, 2e-3, 'pitch of the unbinned detector [m]')
     binning: int = bounded(3, 1, 12, 'pixels joined per side')
-    orbital_rad: float = bounded(0.0, -1.92, 1.92, 'C-arm at start, positive to LAO')
-    angulation_rad: float = bounded(0.0, -0.79, 0.79, 'C-arm at start, positive to CRAN')
+    orbital_rad: float = bounded(0.0, -1.92, 1.92, 'C-arm at start, positive to LAO [rad]')
+    angulation_rad: float = bounded(0.0, -0.79, 0.79, 'C-arm at start, positive to CRAN [rad]')
 
     device_base_pose: tuple[float, ...] = numbers(
         [0.0, 0.0, -0.06, 0.0, 0.0, 0.0], 'device base in world: x y z [m] roll pitch yaw [rad]'
@@ -55,16 +55,20 @@ class SimParams:
     device_start: tuple[float, ...] = numbers(
         [0.03, 0.0, 0.0, 0.0], 'joints at start: insertion [m] roll [rad] tendon_1 tendon_2 [m]'
     )
-    device_length_m: float = bounded(0.035, 0.005, 0.5, 'notched length')
-    device_outer_diameter_m: float = bounded(0.006, 5e-4, 0.03, 'outer diameter')
-    device_inner_diameter_m: float = bounded(0.004, 1e-4, 0.03, 'lumen diameter')
-    device_tendon_offset_m: float = bounded(0.0025, 1e-4, 0.03, 'tendon to centre line')
-    device_backlash_m: float = bounded(0.00015, 0.0, 0.005, 'half width of the tendon play')
+    device_length_m: float = bounded(0.035, 0.005, 0.5, 'notched length [m]')
+    device_outer_diameter_m: float = bounded(0.006, 5e-4, 0.03, 'outer diameter [m]')
+    device_inner_diameter_m: float = bounded(0.004, 1e-4, 0.03, 'lumen diameter [m]')
+    device_tendon_offset_m: float = bounded(0.0025, 1e-4, 0.03, 'tendon to centre line [m]')
+    device_backlash_m: float = bounded(0.00015, 0.0, 0.005, 'half width of the tendon play [m]')
     device_stiffness_variation: float = bounded(0.1, 0.0, 0.3, 'relative, from notch to notch')
     device_enabled: bool = flag(True, 'energised at start')
-    command_timeout_s: float = bounded(0.25, 0.05, 5.0, 'silence after which the device is held')
-    command_max_age_s: float = bounded(0.5, 0.05, 5.0, 'oldest command that is followed')
-    joint_state_rate_hz: float = bounded(50.0, 1.0, 200.0, 'device/measured_js, not in lockstep')
+    command_timeout_s: float = bounded(
+        0.25, 0.05, 5.0, 'silence after which the device is held [s]'
+    )
+    command_max_age_s: float = bounded(0.5, 0.05, 5.0, 'oldest command that is followed [s]')
+    joint_state_rate_hz: float = bounded(
+        50.0, 1.0, 200.0, 'rate of device/measured_js, not in lockstep [Hz]'
+    )
 
     world_frame: str = text('world', 'frame of poses')
     source_frame: str = text('carm_source_optical', 'frame of images')

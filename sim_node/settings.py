@@ -50,7 +50,7 @@ def room_settings(params: SimParams) -> RoomSettings:
             tube_voltage_kv=params.tube_voltage_kv,
             charge_mas=params.charge_mas,
             pulse_length_s=params.pulse_length_s,
-            filtration_mm={'Al': params.filtration_al_mm, 'Cu': params.filtration_cu_mm},
+            filtration_mm=(('Al', params.filtration_al_mm), ('Cu', params.filtration_cu_mm)),
         ),
         breathing=Breathing(params.breathing_amplitude_m, params.breathing_period_s),
         anatomy_px=params.anatomy_px,

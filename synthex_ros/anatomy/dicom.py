@@ -102,7 +102,8 @@ def _check_positions(folder: Path, positions_mm: NDArray, normal: NDArray) -> No
         worst = int(np.argmax(np.abs(steps - typical)))
         raise ValueError(
             f'{folder}: slices must be evenly spaced ({typical:.4g} mm), '
-            f'got {steps[worst]:.4g} mm after slice {worst + 1} of {len(along)}; a slice is missing, export the series again'
+            f'got {steps[worst]:.4g} mm after slice {worst + 1} of {len(along)}; '
+            'a slice is missing, export the series again'
         )
     aside = offsets - np.outer(offsets @ normal, normal)
     if np.abs(aside).max() > 0.01 * np.ptp(along) + 0.01:

@@ -95,7 +95,8 @@ def check_spacing(spacing_mm: ArrayLike, size: tuple[int, ...], name: str) -> No
     if not _LARGEST_SIDE_MM[0] <= side <= _LARGEST_SIDE_MM[1]:
         raise ValueError(
             f'{name}: the longest side must be {_LARGEST_SIDE_MM[0]:g}..'
-            f'{_LARGEST_SIDE_MM[1]:g} mm, got {side:.4g} mm ({size} voxels of {_text(steps)} mm); check the spacing unit '
+            f'{_LARGEST_SIDE_MM[1]:g} mm, got {side:.4g} mm ({size} voxels of {_text(steps)} mm); '
+            'check the spacing unit '
             'in the header'
         )
 

@@ -16,7 +16,7 @@ from synthex_ros.geometry import make_pose
 Grid = NDArray[np.float64]
 
 _AIR, _FAT, _MUSCLE, _BLOOD, _LUNG = -1000, -90, 45, 50, -820
-_CORTICAL, _SPONGY, _CARTILAGE, _DISC, _CORD = 900, 220, 110, 80, 35
+_CORTICAL, _SPONGY, _CARTILAGE, _DISC, _CORD = 650, 200, 110, 80, 35
 
 _VERTEBRA_PITCH_M = 0.026
 _SPINE_AXIS_M = (0.0, 0.070)
@@ -148,5 +148,5 @@ def _paint_spine(painter: _Painter) -> None:
     for index, name in enumerate(names):
         here = within & (number == index)
         painter.paint(((body <= 1) | (arch <= 1)) & here, _CORTICAL, f'vertebrae_{name}')
-        painter.paint((body <= 0.64) & here, _SPONGY, f'vertebrae_{name}')
+        painter.paint((body <= 0.75) & here, _SPONGY, f'vertebrae_{name}')
     painter.paint(canal <= 1, _CORD, 'spinal_cord')

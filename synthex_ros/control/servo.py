@@ -41,6 +41,7 @@ class ServoSettings:
         jump_m: step of the reference that starts a new search for the joint goal [m].
         replan_m: miss of the joint goal that starts a new search [m].
         reach_tolerance_m: miss of the joint goal that makes a target unreachable [m].
+        home_roll_rad: roll to stay near where a target can be reached in two ways [rad].
         compensate_delay: False uses the joints of the exposure as the present ones.
         adapt: False keeps the nominal Jacobian.
     """
@@ -53,6 +54,7 @@ class ServoSettings:
     jump_m: float = 3e-3
     replan_m: float = 1e-3
     reach_tolerance_m: float = 5e-3
+    home_roll_rad: float = 0.0
     compensate_delay: bool = True
     adapt: bool = True
 
@@ -103,7 +105,12 @@ class Servo:
             (*box.upper[:2], box.upper[2] - play),
             box.rate,
         )
-        self._goal = JointGoal(Inverse(model, inner), self.settings.jump_m, self.settings.replan_m)
+        self._rate = np.asarray(box.rate)
+        self._goal = JointGoal(
+            Inverse(model, inner, self.settings.home_roll_rad),
+            self.settings.jump_m,
+            self.settings.replan_m,
+        )
         self.estimate = SupervisedCorrection(
             model, learning or LearningSettings(), adapt=self.settings.adapt
         )
@@ -206,12 +213,17 @@ class Servo:
     def _approach(
         self, goal: Array, present: Array, play: PlayOperator, share: float, interval_s: float
     ) -> Array:
-        """Return the joints, shape (4,), on the way to the goal, through the play at once."""
+        """Return the joints, shape (4,), on the way to the goal, through the play at once.
+
+        Where a joint is at its speed limit the others are slowed in proportion, so that the tip
+        does not swing out on the way.
+        """
         start = present if self._last is None else self._last
         bend = play.input_for(float(goal[2]), float(start[2]), self.settings.bend_dead_band_m)
         edge = play.edge_towards(float(start[2]), bend)
-        wanted = start + share * (goal - start)
-        wanted[2] = edge + share * (bend - edge)
+        step = share * np.array([goal[0] - start[0], goal[1] - start[1], bend - edge])
+        slowing = np.max(np.abs(step) / (self._rate * interval_s), initial=1.0)
+        wanted = np.array([start[0], start[1], edge]) + step / slowing
         co_contraction_m = self._model.co_contraction_m
         lower, upper = self._limits.reach(joints_of(start, co_contraction_m), interval_s)
         joints = np.clip(joints_of(wanted, co_contraction_m), lower, upper)

@@ -1,0 +1,143 @@
+"""What the controller subscribes to: frames joined by stamp, joints, and goals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamped
+from nav_msgs.msg import Path
+from sensor_msgs.msg import PointCloud2
+
+from control_node.params import ControlParams
+from control_node.settings import teleop_goal
+from synthex_ros.control.frame import TrackedFrame
+from synthex_ros.control.reference import (
+    GoalSchedule,
+    SpeedPath,
+    TargetGoal,
+    TeleopGoal,
+    TimedPath,
+)
+from synthex_ros.geometry import View
+from synthex_ros.ros import messages
+
+PARTS = ('landmarks', 'measured_cp', 'camera_info', 'pose')
+
+
+def is_lost(message: PointCloud2) -> bool:
+    """Tell whether the tracker found nothing: no landmark with a score above zero."""
+    rows = messages.from_landmarks(message)
+    return not np.any(rows['score'] > 0)
+
+
+def tracked_frame(
+    stamp_ns: int, parts: dict, source_to_detector_m: float, params: ControlParams
+) -> TrackedFrame:
+    """Return the tracker's findings of complete parts.
+
+    Raises:
+        ValueError: a message that contradicts itself.
+    """
+    rows = messages.from_landmarks(parts['landmarks'])
+    tips = rows[rows['id'] == params.tip_landmark]
+    if len(tips) != 1:
+        raise ValueError(
+            f'landmarks must have id {params.tip_landmark} (the tip) once, '
+            f'got ids {rows["id"].tolist()}'
+        )
+    pose: PoseStamped = parts['pose']
+    measured: PoseWithCovarianceStamped = parts['measured_cp']
+    for name, message in (('carm/pose', pose), ('tracker/measured_cp', measured)):
+        check_frame(message.header.frame_id, params.world_frame, name)
+    geometry = messages.geometry_from_camera_info(parts['camera_info'], source_to_detector_m)
+    tip, covariance = messages.from_pose_with_covariance(measured)
+    return TrackedFrame(
+        stamp_ns,
+        view=View(geometry, messages.pose_matrix(pose.pose)),
+        tip_px=np.array([tips['u'][0], tips['v'][0]], float),
+        score=float(tips['score'][0]),
+        tip_world_m=tip[:3, 3],
+        covariance_m2=covariance,
+    )
+
+
+def check_frame(frame_id: str, world_frame: str, name: str) -> None:
+    """Raise ValueError where a message is not in the world frame."""
+    if frame_id not in ('', world_frame):
+        raise ValueError(f'{name} must be in frame {world_frame!r}, got {frame_id!r}')
+
+
+class GoalInput:
+    """Turns goal messages into goals; refuses and counts those that make no sense.
+
+    Args:
+        params: frames, speeds and time-outs.
+        schedule: where goals go; asked for anew with each message.
+        refuse: called with a sentence for each refused message.
+    """
+
+    def __init__(
+        self,
+        params: ControlParams,
+        schedule: Callable[[], GoalSchedule],
+        refuse: Callable[[str], None],
+    ) -> None:
+        self._params, self._schedule, self._refuse = params, schedule, refuse
+        self.refused: Counter[str] = Counter()
+
+    def target(self, message: PoseStamped) -> None:
+        """Take a target; stamp 0 means now."""
+        try:
+            check_frame(message.header.frame_id, self._params.world_frame, 'control/target')
+            point = message.pose.position
+            goal = TargetGoal([point.x, point.y, point.z])
+        except ValueError as error:
+            self._reject('target', error)
+            return
+        self._schedule().add(goal, messages.stamp_ns(message.header.stamp))
+
+    def path(self, message: Path) -> None:
+        """Take a path, with times where its poses have different stamps."""
+        params = self._params
+        try:
+            check_frame(message.header.frame_id, params.world_frame, 'control/path')
+            points, stamps = messages.from_path(message)
+            goal: TimedPath | SpeedPath
+            if len(stamps) > 1 and np.any(stamps != stamps[0]):
+                goal = TimedPath(stamps, points, params.path_jump_speed_m_s)
+            else:
+                goal = SpeedPath(points, params.path_speed_m_s, params.path_start_tolerance_m)
+        except ValueError as error:
+            self._reject('path', error)
+            return
+        self._schedule().add(goal, messages.stamp_ns(message.header.stamp))
+
+    def teleop(self, message: TwistStamped, now_ns: int) -> None:
+        """Take a velocity of the reference; it must be stamped and fresh at `now_ns` [ns]."""
+        try:
+            check_frame(message.header.frame_id, self._params.world_frame, 'control/teleop')
+            stamp_ns = messages.stamp_ns(message.header.stamp)
+            age_s = (now_ns - stamp_ns) * 1e-9
+            if stamp_ns == 0 or not -0.05 <= age_s <= self._params.teleop_timeout_s:
+                raise ValueError(
+                    f'control/teleop must be stamped within {self._params.teleop_timeout_s:g} s, '
+                    f'got stamp {stamp_ns * 1e-9:.3f} s at {now_ns * 1e-9:.3f} s'
+                )
+            linear = message.twist.linear
+            schedule = self._schedule()
+            goal = schedule.active
+            fresh = isinstance(goal, TeleopGoal)
+            if not isinstance(goal, TeleopGoal):
+                goal = teleop_goal(self._params)
+            goal.move([linear.x, linear.y, linear.z], stamp_ns)
+        except ValueError as error:
+            self._reject('teleop', error)
+            return
+        if not fresh:
+            schedule.add(goal, 0)
+
+    def _reject(self, kind: str, error: ValueError) -> None:
+        self.refused[kind] += 1
+        self._refuse(f'{kind} refused: {error}')

@@ -1,0 +1,239 @@
+"""Controller node: from tip and goal to set-points of a continuum manipulator."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamped
+from nav_msgs.msg import Path
+from sensor_msgs.msg import CameraInfo, JointState, PointCloud2
+
+from control_node.inputs import PARTS, GoalInput, is_lost, tracked_frame
+from control_node.params import ControlParams
+from control_node.settings import build_controller
+from synthex_ros.control.controller import Answer
+from synthex_ros.control.frame import TrackedFrame
+from synthex_ros.control.pairing import StampPairs
+from synthex_ros.control.tip_model import JOINT_NAMES
+from synthex_ros.ros import messages, qos, topics
+from synthex_ros.ros.diagnostics import OK, WARN, Report
+from synthex_ros.ros.managed_node import ManagedNode, run
+
+PARAMS = ControlParams
+_WATCH_S = 0.02
+_BACK_NS = 1_000_000_000
+
+
+class ControlNode(ManagedNode):
+    """Answer every tracked frame with one set-point stamped like the frame."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__('control_node', ControlParams, **kwargs)
+
+    def configure(self) -> None:
+        """Build the servo and offer the command topic."""
+        self.controller = build_controller(self.params)
+        self.pairs = StampPairs(PARTS)
+        self.inputs = GoalInput(self.params, lambda: self.controller.goals, self._warn)
+        self._command = self.advertise(JointState, topics.SERVO_JP, qos.CONTROL)
+        self._source_to_detector_m: float | None = None
+        self._ages_s: deque[float] = deque(maxlen=300)
+        self._seen_s: dict[int, float] = {}
+        self._answered = self._newest_ns = 0
+        self._answer: Answer | None = None
+        self._stale, self._usable_s = True, 0.0
+        self.diagnostics.add('control', self._report)
+
+    def activate(self) -> None:
+        """Start from what the joints are now, and listen."""
+        self.controller.reset()
+        self.pairs.clear()
+        self._listen()
+        self.every(_WATCH_S, self._watch)
+
+    def deactivate(self) -> None:
+        """Hold the device."""
+        self._send_hold('deactivated', 'controller was deactivated')
+
+    # Inputs.
+
+    def _listen(self) -> None:
+        frame = (
+            qos.STATE
+            if self.params.time_mode == 'lockstep'
+            else qos.frame_subscription('real_time')
+        )
+        self.subscribe(PointCloud2, topics.LANDMARKS, self._part('landmarks'), qos.STATE)
+        self.subscribe(
+            PoseWithCovarianceStamped, topics.MEASURED_CP, self._part('measured_cp'), qos.STATE
+        )
+        self.subscribe(CameraInfo, topics.CAMERA_INFO, self._part('camera_info'), frame)
+        self.subscribe(PoseStamped, topics.CARM_POSE, self._part('pose'), frame)
+        self.subscribe(DiagnosticArray, topics.EXPOSURE, self._on_exposure, frame)
+        self.subscribe(JointState, topics.MEASURED_JS, self._on_joints, qos.STATE)
+        self.subscribe(PoseStamped, topics.TARGET, self.inputs.target, qos.GOALS)
+        self.subscribe(Path, topics.PATH, self.inputs.path, qos.GOALS)
+        self.subscribe(TwistStamped, topics.TELEOP, self._on_teleop, qos.CONTROL)
+
+    def _part(self, part: str):
+        def take(message) -> None:
+            stamp_ns = messages.stamp_ns(message.header.stamp)
+            if stamp_ns + _BACK_NS < self._newest_ns:
+                self._restart(stamp_ns)
+            self._newest_ns = max(self._newest_ns, stamp_ns)
+            if self.pairs.put(part, stamp_ns, message) and part == 'landmarks':
+                self._seen_s[stamp_ns] = self._steady_s()
+            self._work()
+
+        return take
+
+    def _restart(self, stamp_ns: int) -> None:
+        self._warn('the clock was set back: starting anew')
+        self.controller.reset()
+        self.pairs.clear()
+        self._seen_s.clear()
+        self._newest_ns = stamp_ns
+
+    def _on_exposure(self, message: DiagnosticArray) -> None:
+        try:
+            values = messages.from_exposure(message)
+            self._source_to_detector_m = values['source_to_detector_m']
+        except (ValueError, KeyError) as error:
+            self._warn(f'carm/exposure not used: {error}')
+        self._work()
+
+    def _on_joints(self, message: JointState) -> None:
+        stamp_ns = messages.stamp_ns(message.header.stamp)
+        if stamp_ns + _BACK_NS < self._newest_ns:
+            self._restart(stamp_ns)
+        self._newest_ns = max(self._newest_ns, stamp_ns)
+        try:
+            self.controller.measured(stamp_ns, messages.from_joint_state(message, JOINT_NAMES))
+        except ValueError as error:
+            self.controller.rejections['joints'] += 1
+            self._warn(f'device/measured_js not used: {error}')
+            return
+        self._work()
+
+    def _on_teleop(self, message: TwistStamped) -> None:
+        self.inputs.teleop(message, self._now_ns())
+
+    # Work.
+
+    def _work(self) -> None:
+        """Answer the frames that are complete, oldest first."""
+        for stamp_ns in self.pairs.stamps_with('landmarks'):
+            if not self._ready(stamp_ns):
+                return
+            self._respond(self._findings(stamp_ns))
+
+    def _ready(self, stamp_ns: int) -> bool:
+        if not self.controller.history.covers(stamp_ns):
+            return False
+        try:
+            if is_lost(self.pairs.get(stamp_ns)['landmarks']):
+                return True
+        except ValueError:
+            return True
+        return not self.pairs.missing(stamp_ns) and self._source_to_detector_m is not None
+
+    def _findings(self, stamp_ns: int) -> TrackedFrame:
+        parts = self.pairs.get(stamp_ns)
+        try:
+            if is_lost(parts['landmarks']):
+                return TrackedFrame(stamp_ns, 'lost')
+            return tracked_frame(
+                stamp_ns, parts, float(self._source_to_detector_m or 0.0), self.params
+            )
+        except ValueError as error:
+            self._warn(f'frame not used: {error}')
+            return TrackedFrame(stamp_ns, 'bad_message')
+
+    def _respond(self, frame: TrackedFrame) -> None:
+        now_ns = self._now_ns()
+        answer = self.controller.answer(frame, now_ns)
+        self._send(answer, frame.stamp_ns)
+        self._ages_s.append((now_ns - frame.stamp_ns) * 1e-9)
+        self._answered += 1
+        if not frame.problem:
+            self._usable_s, self._stale = self._steady_s(), False
+        self._close(frame.stamp_ns)
+
+    def _close(self, stamp_ns: int) -> None:
+        self.pairs.done(stamp_ns)
+        self._seen_s = {stamp: t for stamp, t in self._seen_s.items() if stamp > stamp_ns}
+
+    def _send(self, answer: Answer, stamp_ns: int) -> None:
+        self._answer = answer
+        header = messages.make_header(stamp_ns, 'device_base')
+        self._command.publish(messages.to_joint_state(JOINT_NAMES, answer.joints, header))
+        if answer.held and answer.kind != 'idle':
+            self._warn(f'held, {answer.kind}: {answer.reason}')
+
+    def _send_hold(self, kind: str, reason: str) -> None:
+        if self.controller.history.newest() is None:
+            return
+        answer = self.controller.hold(kind, reason)
+        self._send(answer, self._now_ns())
+
+    # Watch.
+
+    def _watch(self) -> None:
+        """Answer frames whose parts do not come; hold when no usable frame comes."""
+        now_s = self._steady_s()
+        for stamp_ns in self.pairs.stamps_with('landmarks'):
+            if now_s - self._seen_s.get(stamp_ns, now_s) < self.params.pair_timeout_s:
+                break
+            if self.controller.history.newest() is None:
+                break
+            lacks = self.pairs.missing(stamp_ns) or ['device/measured_js or carm/exposure']
+            self._warn(f'frame {stamp_ns * 1e-9:.3f} s lacks {", ".join(lacks)}')
+            self._respond(TrackedFrame(stamp_ns, 'incomplete'))
+        waits = self.params.time_mode == 'lockstep'
+        if not waits and not self._stale and now_s - self._usable_s > self.params.stale_after_s:
+            self._stale = True
+            self._send_hold('stale', f'no usable frame for {self.params.stale_after_s:g} s')
+
+    def _steady_s(self) -> float:
+        return self.steady_clock.now().nanoseconds * 1e-9
+
+    def _now_ns(self) -> int:
+        """Present time, at least the newest stamp: /clock may come after what it stamps."""
+        newest = self.controller.history.newest()
+        now_ns = self.get_clock().now().nanoseconds
+        return now_ns if newest is None else max(now_ns, newest[0])
+
+    def _warn(self, text: str) -> None:
+        self.get_logger().warning(text, throttle_duration_sec=1.0)
+
+    def _report(self) -> Report:
+        controller, answer = self.controller, self._answer
+        mode = controller.goals.mode
+        ages_ms = np.array(self._ages_s) * 1e3 if self._ages_s else np.array([np.nan])
+        correction = controller.servo.estimate.correction
+        values = {
+            'mode': mode,
+            'held': answer is None or answer.held,
+            'frames_answered': self._answered,
+            'age_p50_ms': f'{np.percentile(ages_ms, 50):.1f}',
+            'age_p99_ms': f'{np.percentile(ages_ms, 99):.1f}',
+            'loop_delay_ms': f'{controller.delay.value_s() * 1e3:.1f}',
+            'error_mm': f'{(np.nan if answer is None else answer.error_m) * 1e3:.3f}',
+            'bend_gain': f'{correction.bend_gain:.3f}',
+            'bend_offset_mm': f'{correction.bend_offset_m * 1e3:.3f}',
+            'jacobian_resets': controller.servo.estimate.resets,
+            **{f'held_{kind}': count for kind, count in controller.rejections.items()},
+            **{f'refused_{kind}': count for kind, count in self.inputs.refused.items()},
+        }
+        if self._stale and self._answered:
+            return Report(f'{mode}: no usable frame, holding', values, WARN)
+        if answer is not None and answer.held and answer.kind != 'idle':
+            return Report(f'{mode}: held, {answer.kind}: {answer.reason}', values, WARN)
+        return Report(mode, values, OK)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the controller node."""
+    return run(ControlNode, argv)

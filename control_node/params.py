@@ -1,0 +1,60 @@
+"""Parameters of the controller node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from synthex_ros.ros.parameters import bounded, choice, flag, numbers, text
+
+TIME_MODES = ('real_time', 'paced', 'lockstep')
+
+
+@dataclass(frozen=True)
+class ControlParams:
+    """Servo, limits, guard and goals of the controller."""
+
+    time_mode: str = choice('real_time', TIME_MODES, 'as the imager; lockstep reads reliably')
+    world_frame: str = text('world', 'frame of goals and poses')
+    tip_landmark: int = bounded(1, 0, 63, 'id of the tip among the landmarks')
+
+    device_base_pose: tuple[float, ...] = numbers(
+        [0.0, 0.0, -0.06, 0.0, 0.0, 0.0], 'device base in world: x y z [m] roll pitch yaw [rad]'
+    )
+    device_length_m: float = bounded(0.035, 0.005, 0.5, 'notched length')
+    device_tendon_offset_m: float = bounded(0.0025, 1e-4, 0.03, 'tendon to centre line')
+    joint_lower: tuple[float, ...] = numbers(
+        [0.0, -3.141592653589793, -0.005, -0.005], 'insertion [m] roll [rad] tendon_1 tendon_2 [m]'
+    )
+    joint_upper: tuple[float, ...] = numbers(
+        [0.060, 3.141592653589793, 0.005, 0.005], 'insertion [m] roll [rad] tendon_1 tendon_2 [m]'
+    )
+    joint_rate: tuple[float, ...] = numbers(
+        [0.020, 1.5, 0.004, 0.004], 'highest speeds [m/s, rad/s]', low=1e-5, high=50.0
+    )
+    home_roll_rad: float = bounded(0.0, -3.15, 3.15, 'roll to stay near')
+    co_contraction_m: float = bounded(0.0, 0.0, 0.002, 'common pull of both tendons')
+
+    gain_hz: float = bounded(4.0, 0.1, 20.0, 'rate of approach to a goal [1/s]')
+    delay_gain: float = bounded(0.5, 0.05, 1.2, 'highest product of gain and loop delay')
+    loop_delay_s: float = bounded(-1.0, -1.0, 2.0, 'exposure to command; -1 measures it')
+    compensate_delay: bool = flag(True, 'count in the commands sent since the exposure')
+    actuator_lag_s: float = bounded(0.02, 0.0, 0.5, 'time by which the tip trails the joints')
+    backlash_m: float = bounded(0.00015, 0.0, 0.002, 'half width of tendon play to drive through')
+    bend_dead_band_m: float = bounded(2e-5, 0.0, 0.001, 'difference of tendon pull to leave alone')
+    adapt_jacobian: bool = flag(True, 'correct the model Jacobian on line')
+    reach_tolerance_m: float = bounded(0.005, 0.0005, 0.1, 'miss at which a goal is out of reach')
+
+    min_score: float = bounded(0.5, 0.0, 1.0, 'lowest landmark score to act on')
+    landmark_std_px: float = bounded(1.0, 0.05, 20.0, 'deviation of a landmark with score 1')
+    max_tip_std_m: float = bounded(0.003, 0.0002, 0.05, 'largest tip deviation across the ray')
+
+    path_speed_m_s: float = bounded(0.002, 1e-5, 0.05, 'speed on paths without times')
+    path_start_tolerance_m: float = bounded(0.001, 1e-4, 0.02, 'start reached, path may begin')
+    path_jump_speed_m_s: float = bounded(0.02, 1e-4, 1.0, 'timed segments above it are jumps')
+    teleop_timeout_s: float = bounded(0.3, 0.05, 5.0, 'age at which a velocity no longer counts')
+    teleop_max_speed_m_s: float = bounded(0.02, 1e-4, 0.1, 'highest speed of the reference')
+    teleop_leash_m: float = bounded(0.005, 5e-4, 0.05, 'how far the reference may run ahead')
+
+    stale_after_s: float = bounded(0.5, 0.1, 10.0, 'time without usable frame until the hold')
+    command_max_age_s: float = bounded(0.5, 0.05, 5.0, 'oldest frame to send a motion for')
+    pair_timeout_s: float = bounded(0.25, 0.01, 5.0, 'wait for the other parts of a frame')

@@ -1,0 +1,54 @@
+"""From the node's parameters to a controller."""
+
+from __future__ import annotations
+
+from control_node.params import ControlParams
+from synthex_ros.control.controller import Controller
+from synthex_ros.control.delay import LoopDelay
+from synthex_ros.control.frame import FrameRules
+from synthex_ros.control.guard import CommandGuard
+from synthex_ros.control.limits import JointLimits
+from synthex_ros.control.reference import TeleopGoal
+from synthex_ros.control.servo import Servo, ServoSettings
+from synthex_ros.control.tip_model import JOINT_NAMES, TipModel
+from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
+from synthex_ros.devices.continuum.parameters import ContinuumParameters
+from synthex_ros.geometry import pose_from_parameters
+
+
+def build_controller(params: ControlParams) -> Controller:
+    """Return the controller that the parameters describe.
+
+    Raises:
+        ValueError: values that are fine one by one but not together.
+    """
+    limits = JointLimits(JOINT_NAMES, params.joint_lower, params.joint_upper, params.joint_rate)
+    device = ContinuumParameters(
+        length_m=params.device_length_m, tendon_offset_m=params.device_tendon_offset_m
+    )
+    pose = params.device_base_pose
+    model = TipModel(
+        ContinuumKinematics(device),
+        pose_from_parameters(pose[:3], pose[3:]),
+        params.co_contraction_m,
+    )
+    settings = ServoSettings(
+        gain_hz=params.gain_hz,
+        delay_gain=params.delay_gain,
+        backlash_m=params.backlash_m,
+        bend_dead_band_m=params.bend_dead_band_m,
+        actuator_lag_s=params.actuator_lag_s,
+        reach_tolerance_m=params.reach_tolerance_m,
+        home_roll_rad=params.home_roll_rad,
+        compensate_delay=params.compensate_delay,
+        adapt=params.adapt_jacobian,
+    )
+    rules = FrameRules(params.min_score, params.max_tip_std_m, params.landmark_std_px)
+    guard = CommandGuard(limits, max_age_s=params.command_max_age_s)
+    delay = LoopDelay(None if params.loop_delay_s < 0 else params.loop_delay_s)
+    return Controller(Servo(model, limits, settings), limits, rules, guard, delay)
+
+
+def teleop_goal(params: ControlParams) -> TeleopGoal:
+    """Return a new goal that a hand moves."""
+    return TeleopGoal(params.teleop_timeout_s, params.teleop_max_speed_m_s, params.teleop_leash_m)

@@ -45,7 +45,7 @@ def reorient(
         direction: columns are the image axes in patient_lps, shape (3, 3).
 
     Returns:
-        The same four, reordered; the array C-contiguous, the voxels where they were.
+        The same four, reordered; the array a C-contiguous copy, the voxels where they were.
     """
     order, flipped = nearest_axes(direction)
     cosines = np.asarray(direction, float)[:, order].copy()
@@ -56,7 +56,7 @@ def reorient(
         corner += cosines[:, axis] * steps[axis] * (array.shape[axis] - 1)
         cosines[:, axis] *= -1
         array = np.flip(array, int(axis))
-    return np.ascontiguousarray(array.T), steps, corner, cosines
+    return np.array(array.T, order='C'), steps, corner, cosines
 
 
 def patient_pose(origin_mm: ArrayLike, direction: ArrayLike) -> NDArray[np.float64]:

@@ -6,6 +6,8 @@ whose own axes are right-anterior-superior.
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ SUFFIXES = ('.nii', '.nii.gz', '.nrrd', '.nhdr', '.mha', '.mhd')
 
 _ALLOWED = f'a folder with one DICOM series or a file ending in {", ".join(SUFFIXES)}'
 _LABEL_OFFSET_MM = 0.1
+_CHUNK_BYTES = 1 << 22
 
 
 def read_volume(
@@ -72,7 +75,7 @@ def to_hu(values: NDArray, name: str) -> NDArray[np.int16]:
             f'{name}: CT numbers must be finite, got {count} NaN or infinite of {values.size} '
             f'voxels; replace them by {PADDING_HU} HU'
         )
-    low, high = values.min(), values.max()
+    low, high = float(values.min()), float(values.max())
     if low >= 0 or high > 32767 or high - low < 10:
         raise ValueError(
             f'{name}: a CT in HU has air near -1000 and at most 32767, '
@@ -153,7 +156,14 @@ def _check_kind(path: Path, size: tuple[int, ...], components: int, pixel_id: in
 
 
 def _check_complete(path: Path, reader: sitk.ImageFileReader) -> None:
-    """Catch plain NIfTI files that end early, which some readers fill with zeros."""
+    """Catch NIfTI files that end early or are damaged; SimpleITK fills the rest with zeros."""
+    if path.name.lower().endswith('.nii.gz'):
+        try:
+            with gzip.open(path) as file:
+                while file.read(_CHUNK_BYTES):
+                    pass
+        except (EOFError, OSError, zlib.error) as error:
+            raise RuntimeError(str(error)) from error
     if path.name.lower().endswith('.nii'):
         width = np.dtype(_PIXEL_BYTES[reader.GetPixelID()]).itemsize
         expected = int(np.prod(reader.GetSize())) * width

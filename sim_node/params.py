@@ -44,7 +44,7 @@ class SimParams:
     source_to_detector_m: float = bounded(1.020, 0.9, 1.2, 'focal spot to detector [m]')
     source_to_isocenter_m: float = bounded(0.700, 0.3, 1.0, 'focal spot to isocentre [m]')
     detector_px: int = bounded(1536, 64, 4096, 'rows and columns of the unbinned detector')
-    pixel_pitch_m: float = bounded(194e-6, 2e-5, 2e-3, 'pitch of the unbinned detector [m]')
+    pixel_pitch_m: float = bounded(194e-6, 2e-5, 1e-2, 'pitch of the unbinned detector [m]')
     binning: int = bounded(3, 1, 12, 'pixels joined per side')
     orbital_rad: float = bounded(0.0, -1.92, 1.92, 'C-arm at start, positive to LAO [rad]')
     angulation_rad: float = bounded(0.0, -0.79, 0.79, 'C-arm at start, positive to CRAN [rad]')

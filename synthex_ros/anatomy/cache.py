@@ -39,7 +39,7 @@ def cached_arrays(key: str, decode: Callable[[], dict[str, NDArray]]) -> dict[st
     """
     path = cache_dir() / 'decoded' / f'{key}.npz'
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open('rb') as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except FileNotFoundError:
         pass

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 MATERIALS = ('air', 'lung', 'soft_tissue', 'bone')
 """Materials of the table, in the order of its columns."""
 
+_STEP_HU = 1e-3  # a ramp this short is a step
+
 
 @dataclass(frozen=True, eq=False)
 class MaterialTable:
@@ -119,7 +121,7 @@ class MaterialModel:
 
 def _smoothstep(hu: ArrayLike, start: float, end: float) -> NDArray[np.float64]:
     hu = np.asarray(hu, float)
-    if start == end:
+    if end - start < _STEP_HU:
         return (hu >= start).astype(float)
     t = np.clip((hu - start) / (end - start), 0, 1)
     return t * t * (3 - 2 * t)

@@ -1,8 +1,9 @@
 """Which nodes run with which parameters: the one description behind `synthex up` and launch.
 
 A scenario is a YAML file of back ends (`imager`, `tracker`, `controller`, `record`), settings of
-the whole graph (`time_mode`, `seed`, `namespace`...) and a section of parameters for each node.
-Every default and every known parameter name stands in `config/<node>.yaml`.
+the whole graph (`time_mode`, `seed`, `namespace`...) and a section of parameters for each node,
+under the node's name (`sim_node`), or `common` for every node that has the parameter. Each default
+stands in `config/sim.yaml`, `tracker.yaml`, `control.yaml`, `recorder.yaml`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ PROGRAMS = {
     'control': Program('control_node', 'control_node'),
     'recorder': Program('recorder_node', 'synthex_ros.ros.recorder'),
 }
+
+_SECTION_OF = {program.executable: section for section, program in PROGRAMS.items()}
 
 IMAGERS = {'sim': 'sim', 'none': None}
 TRACKERS = {'onnx': 'tracker', 'ground_truth': 'tracker', 'none': None}
@@ -178,7 +181,8 @@ def load_scenario(name: str = DEFAULT_SCENARIO, overrides: Iterable[str] = ()) -
     Args:
         name: path, or file name in the package's config folder.
         overrides: `key:=value` texts; the key is a setting (`seed`), a parameter of one node
-            (`sim.latency_s`) or a parameter of every node that has it (`frame_rate_hz`).
+            (`sim_node.latency_s`, or short `sim.latency_s`) or a parameter of every node that
+            has it (`frame_rate_hz`).
 
     Raises:
         FileNotFoundError: no such scenario.
@@ -193,7 +197,6 @@ def load_scenario(name: str = DEFAULT_SCENARIO, overrides: Iterable[str] = ()) -
         raise ValueError(
             f'{path.name} must be a mapping of settings, got {type(content).__name__}'
         )
-    content = {key: _copy(value) for key, value in content.items()}
     for override in overrides:
         _apply(content, override)
     return build_scenario(content, Path(path).name)
@@ -205,23 +208,30 @@ def build_scenario(content: Mapping[str, Any], where: str = 'scenario') -> Scena
     Raises:
         ValueError: an unknown key or a value that is not allowed.
     """
-    known = [*_ARGUMENT, *PROGRAMS, 'common']
+    known = [*_ARGUMENT, *_SECTION_OF, 'common']
     for key in content:
         if key not in known:
             raise ValueError(f'{where}: unknown key {key!r}{closest(key, known)}')
     settings = {name: argument.default for name, argument in _ARGUMENT.items()}
     settings |= {name: content[name] for name in _ARGUMENT if name in content}
     _check_settings(settings, where)
-    sections = {name: dict(content.get(name) or {}) for name in PROGRAMS}
-    common = dict(content.get('common') or {})
+    sections = {section: _mapping(content, name, where) for name, section in _SECTION_OF.items()}
+    common = _mapping(content, 'common', where)
     every: dict[str, Any] = {}
     for section, values in sections.items():
         if values or common:
             defaults = node_defaults(section)
             every |= defaults
-            _check_names(values, defaults, f'{where}: {section}')
+            _check_names(values, defaults, f'{where}: {PROGRAMS[section].executable}')
     _check_names(common, every, f'{where}: common')
     return Scenario(settings, sections, common)
+
+
+def _mapping(content: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    value = content.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f'{where}: {key} must be a mapping of parameters, got {value!r}')
+    return dict(value)
 
 
 def _check_names(values: Mapping[str, Any], known: Mapping[str, Any], where: str) -> None:
@@ -260,20 +270,14 @@ def _apply(content: dict[str, Any], override: str) -> None:
     if not sign or not key:
         raise ValueError(f'an override is written key:=value, got {override!r}')
     value = yaml.safe_load(text) if text else ''
-    section, dot, name = key.partition('.')
+    first, dot, name = key.partition('.')
     if dot:
-        target = content.setdefault(section, {})
-        if not isinstance(target, dict):
-            raise ValueError(f'{key}: {section!r} has no parameters')
-        target[name] = value
-    elif key in _ARGUMENT or key in PROGRAMS or key == 'common':
+        node = PROGRAMS[first].executable if first in PROGRAMS else first
+        content[node] = {**_mapping(content, node, 'override'), name: value}
+    elif key in _ARGUMENT:
         content[key] = value
     else:
-        content['common'] = {**(content.get('common') or {}), key: value}
-
-
-def _copy(value: Any) -> Any:
-    return dict(value) if isinstance(value, dict) else value
+        content['common'] = {**_mapping(content, 'common', 'override'), key: value}
 
 
 def _like(key: str, value: Any, default: Any) -> Any:

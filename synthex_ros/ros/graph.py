@@ -13,6 +13,9 @@ from synthex_ros.ros.bringup import NodeDescription
 from synthex_ros.ros.probe import DISCOVERY_S, GraphProbe
 from synthex_ros.ros.processes import NodeProcess, Sink, node_environment, stop_all
 
+_MOST_STARTS = 6
+"""A node that dies again and again is given up after so many starts."""
+
 
 class GraphError(SynthexError):
     """The graph cannot start, or has lost a node."""
@@ -148,7 +151,7 @@ class Graph:
             code = process.exit_code()
             if code is None:
                 continue
-            if process.description.respawn and code != 0:
+            if process.description.respawn and code != 0 and process.starts < _MOST_STARTS:
                 self._sink(section, f'ended with code {code}, starting it again')
                 process.start()
             else:
@@ -160,9 +163,14 @@ class Graph:
         self._spin(duration_s)
         return self.poll()
 
-    def stop(self) -> None:
-        """Stop all nodes and leave the domain; calling it again does nothing."""
-        stop_all(self.processes.values())
+    def stop(self, term_s: float = 5.0, kill_s: float = 10.0) -> None:
+        """Stop all nodes and leave the domain; calling it again does nothing.
+
+        Args:
+            term_s: SIGTERM for nodes that SIGINT has not ended by then [s].
+            kill_s: SIGKILL for nodes that run even then [s].
+        """
+        stop_all(self.processes.values(), term_s, kill_s)
         if self._probe is not None:
             self._probe.close()
             self._probe = None

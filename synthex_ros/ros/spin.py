@@ -43,16 +43,22 @@ def spin_until(executor: Executor, done: Callable[[], bool]) -> None:
 
 
 class _StopSignal:
-    """Remember SIGINT and SIGTERM instead of ending in the middle of a callback."""
+    """Remember SIGINT and SIGTERM, so that an active node can send its safe command.
+
+    A node that is still loading is interrupted at once.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.node: Any = None
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._remember)
 
     def _remember(self, number: int, _frame: Any) -> None:
-        self.number = number
+        first, self.number = self.number is None, number
         signal.alarm(_STOP_LIMIT_S)
+        if first and (self.node is None or self.node.state in ('unconfigured', 'configuring')):
+            raise KeyboardInterrupt
 
 
 def run(node_class: Callable[[], Any], argv: Sequence[str] | None = None) -> int:
@@ -68,12 +74,14 @@ def run(node_class: Callable[[], Any], argv: Sequence[str] | None = None) -> int
     ensure_transport()
     follow_supervisor()
     stop = _StopSignal()
-    rclpy.init(
-        args=list(sys.argv if argv is None else argv),
-        signal_handler_options=SignalHandlerOptions.NO,
-    )
     try:
+        rclpy.init(
+            args=list(sys.argv if argv is None else argv),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
         return _run_node(node_class, stop)
+    except KeyboardInterrupt:  # before the node was active: nothing to make safe
+        return 0
     finally:
         rclpy.try_shutdown()
 
@@ -85,6 +93,7 @@ def _run_node(node_class: Callable[[], Any], stop: _StopSignal) -> int:
     except Exception as error:  # any failure of a constructor ends the process, with its reason
         log.fatal(f'cannot start: {error}\n{traceback.format_exc()}')
         return 1
+    stop.node = node
     log = node.get_logger()
     log.info(description(os.environ))
     executor = make_executor()

@@ -172,6 +172,7 @@ def score_goals(
             continue
         followed.append(path_errors(goal, stop_ns, stamps_ns, tips_m, rules))
         if goal.stamps_ns is not None:
-            reference[inside] = interpolate(goal.stamps_ns, goal.points_m, stamps_ns[inside])
+            held = np.clip(stamps_ns[inside], goal.stamps_ns[0], goal.stamps_ns[-1])
+            reference[inside] = interpolate(goal.stamps_ns, goal.points_m, held)
     error = np.linalg.norm(tips_m - reference, axis=1)
     return GoalScore(targets, reference, error, rms(np.concatenate(followed)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ _POINT_FIELD_DTYPES = {
 }
 
 
-def read_images(bag: BagReader, topic: str, stamps_ns: Sequence[int]) -> dict[int, NDArray]:
+def read_images(bag: BagReader, topic: str, stamps_ns: Iterable[int]) -> dict[int, NDArray]:
     """Return the images of a topic by stamp, those of the given stamps [ns] that are there."""
     wanted = {int(stamp) for stamp in stamps_ns}
     found = {}

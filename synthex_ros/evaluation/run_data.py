@@ -269,7 +269,7 @@ class _Loader:
             return
         stamps = np.array([stamp_ns(pose.header) for pose in message.poses], np.int64)
         timed = bool(np.all(stamps > 0) and np.all(np.diff(stamps) > 0))
-        active = stamp_ns(message.header) or (int(stamps[0]) if timed else record.log_time_ns)
+        active = stamp_ns(message.header) or record.log_time_ns
         goal = PathGoal(active, stamps if timed else None, points, message.header.frame_id)
         self.goals[('path', stamp_ns(message.header), points.tobytes())] = goal
 

@@ -58,7 +58,10 @@ _PACKAGES = ('synthex_ros', 'ros-jazzy-rclpy', 'numpy', 'onnxruntime', 'mujoco',
 class RecorderParams:
     """Parameters of recorder_node."""
 
-    output: str = parameters.text('out/bag', 'bag folder to make; it must not exist')
+    output: str = parameters.text('out/bag', 'bag folder to make')
+    if_exists: str = parameters.choice(
+        'fail', ('fail', 'next'), 'an output that exists: an error, or output_2, output_3...'
+    )
     topics: tuple[str, ...] = parameters.words(
         tuple(INTERFACE), 'topics to record, relative to the namespace or absolute'
     )
@@ -94,8 +97,8 @@ class RecorderNode(ManagedNode):
         super().__init__('recorder_node', RecorderParams, **node_kwargs)
         self._bag: BagWriter | None = None
         self._recorded: dict[str, tuple[QoSProfile, Any]] = {}
-        self._clock_ns = 0
-        self._runs = 0
+        self._clock_ns = -1
+        self._opened = False
 
     def configure(self) -> None:
         """Open the bag, so that a folder that exists is noticed before anything moves."""
@@ -128,9 +131,10 @@ class RecorderNode(ManagedNode):
         self._close()
 
     def _open(self) -> None:
-        self._runs += 1
-        suffix = f'_{self._runs}' if self._runs > 1 else ''
-        folder = Path(self.params.output + suffix).expanduser().absolute()
+        folder = Path(self.params.output).expanduser().absolute()
+        if self._opened or self.params.if_exists == 'next':
+            folder = _next_free(folder)
+        self._opened = True
         self._bag = BagWriter(
             folder, self.params.compression, provenance(self.params), self.params.flush_period_s
         )
@@ -187,8 +191,10 @@ class RecorderNode(ManagedNode):
 
             def receive(data: bytes) -> None:
                 seconds, rest = _CLOCK_BYTES.unpack_from(data, _CDR_HEADER_SIZE)
-                self._clock_ns = seconds * 1_000_000_000 + rest
-                self._write(name, data)
+                clock_ns = seconds * 1_000_000_000 + rest
+                if clock_ns != self._clock_ns:  # a simulator that waits repeats its time
+                    self._clock_ns = clock_ns
+                    self._write(name, data)
         else:
 
             def receive(data: bytes) -> None:
@@ -201,7 +207,7 @@ class RecorderNode(ManagedNode):
             return
         # No callback with message info: Jazzy's EventsExecutor raises SystemError on it.
         real = self.params.time_mode == 'real_time'
-        log_ns = time.time_ns() if real else self._clock_ns
+        log_ns = time.time_ns() if real else max(self._clock_ns, 0)
         try:
             self._bag.write(name, data, log_ns)
         except OSError as error:
@@ -236,6 +242,15 @@ def installed_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _next_free(folder: Path) -> Path:
+    """Return `folder`, or the first of folder_2, folder_3... that does not exist."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f'{folder.name}_{number}')
+    return candidate
 
 
 def _subscription_qos(reliable: bool, latched: bool) -> QoSProfile:

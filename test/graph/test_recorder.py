@@ -119,13 +119,16 @@ def test_simulated_time_is_the_log_time(graph, recorder, tmp_path):
         tick = Clock()
         tick.clock.sec = index
         tick.clock.nanosec = 500
-        clock.publish(tick)
+        for _ in range(3):  # a waiting simulator repeats its time; it is recorded once
+            clock.publish(tick)
         spin_until(executor, lambda n=2 * index + 1: node._bag.message_count >= n)
         pose.publish(PoseStamped())
         spin_until(executor, lambda n=2 * index + 2: node._bag.message_count >= n)
     node.shut_down()
     with BagReader(tmp_path / 'run') as bag:
         times = [r.log_time_ns for r in bag.records('carm/pose')]
+        ticks = [r.log_time_ns for r in bag.records('clock')]
+    assert ticks == times
     assert times == [500, 1_000_000_500, 2_000_000_500]
     talker.destroy_node()
 
@@ -156,6 +159,13 @@ def test_existing_folder_fails_the_start(graph, recorder, tmp_path):
     node = recorder()
     assert node.failed
     assert node.state == 'unconfigured'
+
+
+def test_existing_folder_gives_way_where_asked(graph, recorder, tmp_path):
+    (tmp_path / 'run').mkdir()
+    node = recorder(if_exists='next')
+    assert node.state == 'active'
+    assert (tmp_path / 'run_2' / 'run_2_0.mcap').exists()
 
 
 def test_activating_again_records_to_a_second_bag(graph, recorder, tmp_path):

@@ -1,0 +1,185 @@
+"""Run a task on a fresh graph and score the bag: behind `synthex demo` and `evaluate task`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthex_ros import resources
+from synthex_ros.anatomy.samples import load_sample
+from synthex_ros.anatomy.volume import Volume
+from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
+from synthex_ros.devices.continuum.parameters import ContinuumParameters
+from synthex_ros.errors import SynthexError
+from synthex_ros.evaluation.goals import TargetRules
+from synthex_ros.evaluation.report import write_report
+from synthex_ros.evaluation.run_report import RunReport
+from synthex_ros.evaluation.tasks import TASKS, Task
+from synthex_ros.geometry import pose_from_parameters
+from synthex_ros.ros.bringup import Scenario, load_scenario
+from synthex_ros.ros.conductor import Conductor, Progress
+from synthex_ros.ros.graph import Graph, GraphError
+
+_STILL_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """A task in a scenario, ready to run.
+
+    Attributes:
+        task: what the tip is asked to do.
+        scenario: nodes and parameters.
+        bag: folder of the bag to write.
+    """
+
+    task: Task
+    scenario: Scenario
+    bag: Path
+
+
+def prepare(
+    name: str,
+    out: Path,
+    scenario: str = 'chest_cm.yaml',
+    overrides: Sequence[str] = (),
+) -> TaskRun:
+    """Return the run of a task; an earlier bag of the same task in `out` is replaced.
+
+    Args:
+        name: key of `TASKS`.
+        out: folder to write into.
+        scenario: path or name of the scenario.
+        overrides: `key:=value` texts; they win over what the task asks for.
+
+    Raises:
+        ValueError: an unknown task, or an override that does not fit.
+    """
+    if name not in TASKS:
+        raise ValueError(f'task must be one of {", ".join(TASKS)}, got {name!r}')
+    bag = out / 'bag'
+    asked = ['time_mode:=lockstep', *overrides]
+    plain = load_scenario(scenario, asked)
+    sim = plain.node('sim').parameters
+    task = TASKS[name](_kinematics(sim), _base(sim), int(plain.settings['seed']))
+    asked = [f'{key}:={json.dumps(value)}' for key, value in task.scenario.items()] + asked
+    shutil.rmtree(bag, ignore_errors=True)
+    provenance = _provenance(plain, task)
+    asked += ['record:=true', f'bag_dir:={bag}', 'sim.start_paused:=true']
+    asked += ['sim.wait_for_subscribers:=2']
+    asked += [f'recorder.{key}:={json.dumps(value)}' for key, value in provenance.items()]
+    return TaskRun(task, load_scenario(scenario, asked), bag)
+
+
+def _kinematics(sim: dict[str, Any]) -> ContinuumKinematics:
+    return ContinuumKinematics(
+        ContinuumParameters(
+            length_m=sim['device_length_m'],
+            outer_diameter_m=sim['device_outer_diameter_m'],
+            inner_diameter_m=sim['device_inner_diameter_m'],
+            tendon_offset_m=sim['device_tendon_offset_m'],
+        )
+    )
+
+
+def _base(sim: dict[str, Any]):
+    pose = sim['device_base_pose']
+    return pose_from_parameters(pose[:3], pose[3:])
+
+
+def _provenance(scenario: Scenario, task: Task) -> dict[str, str]:
+    """Return what the bag says of its origin: hashes of configuration, CT and model."""
+    parameters = {node.name: node.parameters for node in scenario.nodes()}
+    config = json.dumps(parameters, sort_keys=True, default=str)
+    anatomy = scenario.node('sim').parameters['anatomy']
+    tracker = scenario.node('tracker').parameters
+    model = resources.find('models', f'{Path(tracker["model"]).stem}.onnx')
+    return {
+        'task': task.name,
+        'limits': json.dumps(task.limits),
+        'config_sha256': hashlib.sha256(config.encode()).hexdigest(),
+        'ct_sha256': _load(anatomy).sha256(),
+        'model_sha256': hashlib.sha256(model.read_bytes()).hexdigest(),
+        'git_revision': _git_revision(),
+    }
+
+
+def _load(anatomy: str) -> Volume:
+    from synthex_ros.anatomy import load_volume
+
+    return load_volume(anatomy)
+
+
+def _git_revision() -> str:
+    folder = Path(__file__).parent
+    command = ['git', '-C', str(folder), 'rev-parse', 'HEAD']
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip()
+
+
+def execute(
+    run: TaskRun,
+    watch: Callable[[Progress], None],
+    say: Callable[[str], None],
+    log: Callable[[str, str], None],
+) -> None:
+    """Run the task on a fresh graph and stop it.
+
+    Args:
+        run: what to run.
+        watch: told the progress.
+        say: told what is being done, one line each.
+        log: told each line (section, text) that the nodes print.
+
+    Raises:
+        GraphError: a node failed at start or died on the way.
+        TimeoutError: time stood still.
+    """
+    scenario = run.scenario
+    domain = scenario.settings['domain_id']
+    domain = random.randint(1, 100) if domain is None else domain
+    simulated = scenario.settings['time_mode'] != 'real_time'
+    start_s = scenario.node('sim').parameters['start_time_s'] if simulated else None
+    say('starting simulator, tracker, controller and recorder')
+    with Graph(scenario.nodes(), domain, sink=log) as graph:
+
+        def alive() -> None:
+            ended = graph.poll()
+            if ended:
+                section = next(iter(ended))
+                tail = graph.processes[section].last_lines()
+                raise GraphError(f'{section} ended with code {ended[section]}:\n{tail}')
+
+        graph.wait_active(120.0)
+        say(run.task.title)
+        with Conductor(run.task, start_s, graph.domain_id) as conductor:
+            conductor.run(watch, alive, _STILL_TIMEOUT_S)
+
+
+def score(run: TaskRun, out: Path) -> RunReport:
+    """Write report.html, report.json and the preview of a run into `out`.
+
+    Raises:
+        SynthexError: the bag cannot be evaluated.
+    """
+    if not run.bag.is_dir():
+        raise SynthexError(f'the recorder left no bag in {run.bag}: see its messages above')
+    return write_report(run.bag, out, TargetRules())
+
+
+def need_sample(anatomy: str) -> bool:
+    """Tell whether a CT sample has to be fetched before it can be used."""
+    if anatomy not in ('chest', 'head'):
+        return False
+    try:
+        load_sample(anatomy)
+    except FileNotFoundError:
+        return True
+    return False

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 
 from synthex_ros.anatomy import read_volume
 
@@ -105,11 +104,10 @@ def test_truncated_slice(tmp_path):
 
 
 def test_slice_without_a_position(tmp_path):
-    image = sitk.Cast(make_image(), sitk.sitkInt16)
-    for k in range(3):
-        part = image[:, :, k]
-        part.SetMetaData('0008|0060', 'CT')
-        part.SetMetaData('0020|000e', '1.2.3.4')
-        sitk.WriteImage(part, str(tmp_path / f'{k}.dcm'))
-    with pytest.raises(ValueError, match='places a slice in the patient'):
+    for file in write_series(make_image(), tmp_path):
+        position, other = b'\x20\x00\x32\x00DS', b'\x20\x00\x33\x00DS'  # explicit little endian
+        data = file.read_bytes()
+        assert data.count(position) == 1
+        file.write_bytes(data.replace(position, other))
+    with pytest.raises(ValueError, match=r'lacks .*\(0020,0032\) that places a slice'):
         read_volume(tmp_path)

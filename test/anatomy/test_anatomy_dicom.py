@@ -105,7 +105,7 @@ def test_truncated_slice(tmp_path):
 
 def test_slice_without_a_position(tmp_path):
     for file in write_series(make_image(), tmp_path):
-        position, other = b'\x20\x00\x32\x00DS', b'\x20\x00\x33\x00DS'  # explicit little endian
+        position, other = b'\x20\x00\x32\x00', b'\x20\x00\x33\x00'  # tags as stored
         data = file.read_bytes()
         assert data.count(position) == 1
         file.write_bytes(data.replace(position, other))

@@ -140,7 +140,7 @@ class Controller:
         stamp_ns = frame.stamp_ns
         interval_s = self._interval(stamp_ns)
         self.delay.saw(stamp_ns, now_ns)
-        self.servo.follow(stamp_ns, self.history)
+        self.servo.follow(stamp_ns, self.history, self.delay.value_s())
         found = self._rules.measurement(frame)
         if isinstance(found, tuple):
             self.goals.activate(stamp_ns)
@@ -155,11 +155,11 @@ class Controller:
 
     def _move(self, frame: TipMeasurement, interval_s: float, now_ns: int) -> Answer:
         stamp_ns, delay_s = frame.stamp_ns, self.delay.value_s()
-        tip = self.servo.tip_world_m(self.history, delay_s)
+        tip = self.servo.tip_world_m()
         reference = self.goals.at(stamp_ns, tip)
         if reference is None:
             return self.hold('idle', stamp_ns=stamp_ns)
-        step = self.servo.command(frame, reference, self.history, delay_s, interval_s)
+        step = self.servo.command(frame, reference, delay_s, interval_s)
         tolerance_m = self.servo.settings.reach_tolerance_m
         if step.miss_m > tolerance_m:
             reason = (
@@ -182,7 +182,7 @@ class Controller:
 
     def _blocked(self, measurement: TipMeasurement) -> bool:
         """Learn from the frame; tell whether several in a row were not where they must be."""
-        if self.servo.observe(measurement, self.history):
+        if self.servo.observe(measurement):
             self._gated = 0
             return False
         self._gated += 1

@@ -244,6 +244,11 @@ class GoalSchedule:
         return 'idle' if self._active is None else self._active[2].mode
 
     @property
+    def waiting(self) -> int:
+        """Number of goals whose time has not come."""
+        return len(self._waiting)
+
+    @property
     def active(self) -> Goal | None:
         """The active goal."""
         return None if self._active is None else self._active[2]

@@ -42,7 +42,7 @@ class ServoSettings:
         replan_m: miss of the joint goal that starts a new search [m].
         reach_tolerance_m: miss of the joint goal that makes a target unreachable [m].
         home_roll_rad: roll to stay near where a target can be reached in two ways [rad].
-        compensate_delay: False uses the joints of the exposure as the present ones.
+        compensate_delay: False takes the image for the present one, for comparison.
         adapt: False keeps the nominal Jacobian.
     """
 
@@ -77,7 +77,7 @@ class ServoStep:
 
 
 class Servo:
-    """Servo law; call `observe` with each believed frame, then `command`.
+    """Servo law; for each frame call `follow`, and where it is usable `observe` and `command`.
 
     Args:
         model: tip model of the device.
@@ -121,7 +121,8 @@ class Servo:
         self.estimate.reset()
         self._play: PlayOperator | None = None
         self._stamp_ns: int | None = None
-        self._interval_s = 0.0
+        self._present_play = PlayOperator(self.settings.backlash_m)
+        self._seen = self._now = self._present = np.zeros(3)
         self.release()
 
     def release(self) -> None:
@@ -129,68 +130,55 @@ class Servo:
         self._goal.forget()
         self._last: Array | None = None
 
-    def follow(self, stamp_ns: int, history: JointHistory) -> None:
-        """Follow the joints up to the exposure at `stamp_ns` [ns], also of an unusable frame."""
+    def follow(self, stamp_ns: int, history: JointHistory, delay_s: float) -> None:
+        """Follow the joints to the exposure and on to now; for every frame, usable or not.
+
+        Args:
+            stamp_ns: exposure time [ns].
+            history: joints and commands.
+            delay_s: exposure to effect of the command that answers [s].
+        """
         bend = float(coordinates_of(history.at(stamp_ns))[2])
         if self._play is None:
             self._play = PlayOperator(self.settings.backlash_m, bend)
         since_ns = stamp_ns if self._stamp_ns is None else self._stamp_ns
         for joints in history.between(since_ns, stamp_ns):
             self._play.move(float(coordinates_of(joints)[2]))
-        self._play.move(bend)
-        self._interval_s = (stamp_ns - since_ns) * 1e-9
         self._stamp_ns = stamp_ns
-        self.estimate.predict(self._seen(history), self._interval_s)
+        way = history.predict(stamp_ns, stamp_ns + round(delay_s * 1e9))
+        self._present_play = PlayOperator(self._play.half_width, self._play.output)
+        shapes = [self._shape(joints) for joints in way]
+        self._present = coordinates_of(way[-1])
+        self._seen = shapes[0] if self.settings.compensate_delay else shapes[-1]
+        self._now = shapes[-1]
+        self.estimate.predict(self._seen, (stamp_ns - since_ns) * 1e-9)
 
-    def observe(self, measurement: TipMeasurement, history: JointHistory) -> bool:
-        """Learn from a frame that `follow` was called for; False if it fails the gate."""
-        return self.estimate.update(measurement, self._seen(history))
-
-    def _seen(self, history: JointHistory) -> Array:
-        if self._play is None or self._stamp_ns is None:
-            raise RuntimeError('follow() must be called before the frame is used')
-        coordinates = coordinates_of(history.at(self._stamp_ns))
-        coordinates[2] = self._play.output
+    def _shape(self, joints: Array) -> Array:
+        """Return the coordinates after play, shape (3,), of joints that move to `joints`."""
+        coordinates = coordinates_of(joints)
+        coordinates[2] = self._present_play.move(float(coordinates[2]))
         return coordinates
 
-    def present(self, history: JointHistory, delay_s: float) -> tuple[Array, PlayOperator]:
-        """Return coordinates, shape (3,), and play at the time the next command takes effect."""
-        if self._play is None or self._stamp_ns is None:
-            raise RuntimeError('follow() must be called before the frame is used')
-        until_ns = self._stamp_ns + round(delay_s * 1e9) * self.settings.compensate_delay
-        play = PlayOperator(self._play.half_width, self._play.output)
-        way = [coordinates_of(joints) for joints in history.predict(self._stamp_ns, until_ns)]
-        for coordinates in way:
-            play.move(float(coordinates[2]))
-        return way[-1], play
+    def observe(self, measurement: TipMeasurement) -> bool:
+        """Learn from the frame that was followed last; False if it fails the gate."""
+        return self.estimate.update(measurement, self._seen)
 
-    def tip_world_m(self, history: JointHistory, delay_s: float) -> Array:
+    def tip_world_m(self) -> Array:
         """Return the tip when the next command takes effect: s_now = s(t) + J (q_now - q(t))."""
-        coordinates, play = self.present(history, delay_s)
-        shape = np.array([*coordinates[:2], play.output])
-        return self._model.tip(shape, self.estimate.correction)
+        return self._model.tip(self._now, self.estimate.correction)
 
     def command(
-        self,
-        measurement: TipMeasurement,
-        reference: Reference,
-        history: JointHistory,
-        delay_s: float,
-        interval_s: float,
+        self, measurement: TipMeasurement, reference: Reference, delay_s: float, interval_s: float
     ) -> ServoStep:
-        """Return the set-point that answers the frame.
+        """Return the set-point that answers the frame that was followed last.
 
         Args:
             measurement: the frame, for its view and weights.
             reference: where the tip should be at the exposure, and its velocity.
-            history: joints and commands.
             delay_s: exposure to effect of the command [s].
             interval_s: time to the next command [s].
         """
-        present, play = self.present(history, delay_s)
-        correction = self.estimate.correction
-        near = np.array([*present[:2], play.output])
-        tip = self._model.tip(near, correction)
+        correction, near = self.estimate.correction, self._now
         share = self._share(delay_s, interval_s)
         lead_s = delay_s + interval_s * (0.5 + (1 - share) / share) + self.settings.actuator_lag_s
         goal, miss_m = self._goal.update(
@@ -201,7 +189,8 @@ class Servo:
             correction,
             self.estimate.tip_covariance(near),
         )
-        joints = self._approach(goal, present, play, share, interval_s)
+        joints = self._approach(goal, share, interval_s)
+        tip = self.tip_world_m()
         error_m = float(np.linalg.norm(reference.ahead(delay_s) - tip))
         return ServoStep(joints, tip, error_m, miss_m)
 
@@ -210,15 +199,13 @@ class Servo:
         gain_hz = min(self.settings.gain_hz, self.settings.delay_gain / (delay_s + interval_s))
         return float(1 - np.exp(-gain_hz * interval_s))
 
-    def _approach(
-        self, goal: Array, present: Array, play: PlayOperator, share: float, interval_s: float
-    ) -> Array:
+    def _approach(self, goal: Array, share: float, interval_s: float) -> Array:
         """Return the joints, shape (4,), on the way to the goal, through the play at once.
 
         Where a joint is at its speed limit the others are slowed in proportion, so that the tip
         does not swing out on the way.
         """
-        start = present if self._last is None else self._last
+        start, play = self._present if self._last is None else self._last, self._present_play
         bend = play.input_for(float(goal[2]), float(start[2]), self.settings.bend_dead_band_m)
         edge = play.edge_towards(float(start[2]), bend)
         step = share * np.array([goal[0] - start[0], goal[1] - start[1], bend - edge])

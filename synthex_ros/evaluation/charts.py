@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 INK, MUTED, GRID = '#0f172a', '#64748b', '#e2e8f0'
 BLUE, GREEN, AMBER, PINK, CYAN = '#2563eb', '#16a34a', '#d97706', '#db2777', '#0891b2'
 _STYLE: dict[Any, Any] = {
+    'axes.axisbelow': True,
     'axes.edgecolor': GRID,
     'axes.grid': True,
     'axes.labelcolor': MUTED,

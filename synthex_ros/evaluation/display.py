@@ -28,6 +28,7 @@ TRUTH: Colour = (255, 255, 255)
 
 _SUB = 4  # sub-pixel bits of drawing coordinates
 _MASK_ALPHA = 0.16
+_DETAIL_TEXT = 1.5  # details are shown small, several side by side
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def draw(
         limit = np.maximum(np.array(picture.shape[1::-1]) - size, 0)
         x, y = np.clip(corner, 0, limit).astype(int)
         picture = np.ascontiguousarray(picture[y : y + size, x : x + size])
-    return _write(picture, overlay.lines, unit)
+    return _write(picture, overlay.lines, unit * (_DETAIL_TEXT if zoom > 1 else 1))
 
 
 def _draw_overlay(picture: NDArray, display: Display, overlay: Overlay, unit: float) -> None:
@@ -155,13 +156,13 @@ def _draw_overlay(picture: NDArray, display: Display, overlay: Overlay, unit: fl
     _draw_line(picture, display.points(overlay.reference), TARGET, thin, 0.6)
     _draw_line(picture, display.points(overlay.trail), TRUTH, thin, 0.5)
     _draw_line(picture, display.points(overlay.centerline), CENTERLINE, thick)
-    if overlay.target is not None:
-        _cross(picture, display.points(overlay.target), unit)
     for index, point in enumerate(display.points(overlay.landmarks)):
         colour = LANDMARKS[index % len(LANDMARKS)]
         _ring(picture, point, 7.5 * unit, colour, max(1, round(2 * unit)))
     for point in display.points(overlay.truth):
         _ring(picture, point, 2.2 * unit, TRUTH, -1)
+    if overlay.target is not None:
+        _cross(picture, display.points(overlay.target), unit)
 
 
 def _draw_mask(picture: NDArray, mask: NDArray, unit: float) -> None:
@@ -204,7 +205,7 @@ def _cross(picture: NDArray, point: Array, unit: float) -> None:
         return
     for colour, width in (((0, 0, 0), 4), (TARGET, 2)):
         for direction in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-            ends = [point + np.array(direction) * r * unit for r in (5.0, 15.0)]
+            ends = [point + np.array(direction) * r * unit for r in (10.0, 20.0)]
             line = [tuple(int(v) for v in _fixed(end)) for end in ends]
             thick = max(1, round(width * unit))
             cv2.line(picture, line[0], line[1], colour, thick, cv2.LINE_AA, _SUB)

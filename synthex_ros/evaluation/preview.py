@@ -12,10 +12,10 @@ from synthex_ros.evaluation.frames import FrameSet, overlay_of
 from synthex_ros.evaluation.run_report import RunReport
 
 WEBP_WIDTH_PX = 512
-GIF_WIDTH_PX = 320
+GIF_WIDTH_PX = 288
 FRAME_MS = 80
 _GIF_STEP = 2
-_GIF_COLOURS = 96
+_GIF_COLOURS = 64
 
 
 def write_previews(report: RunReport, frames: FrameSet, folder: Path) -> list[Path]:

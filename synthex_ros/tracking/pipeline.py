@@ -1,0 +1,230 @@
+"""From one radiograph to the tip in `world`: network, landmarks, shape, filter.
+
+Says that it does not know, with a reason, instead of guessing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.geometry import View, make_pose
+from synthex_ros.tracking.filter import Measurement, TipFilter
+from synthex_ros.tracking.landmarks import Landmark, decode
+from synthex_ros.tracking.model import Prediction, TrackerModel
+from synthex_ros.tracking.ray_plane import tip_on_plane
+from synthex_ros.tracking.shape import ShapeEstimate, ShapeFitter
+
+Array = NDArray[np.float64]
+
+_SATURATED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What must hold before a frame is used as a measurement.
+
+    Attributes:
+        min_score: lowest landmark score that counts as seen.
+        max_reduced_chi2: largest cost per datum of a shape that is believed.
+        min_confidence: lowest confidence by which the covariance is divided.
+    """
+
+    min_score: float = 0.5
+    max_reduced_chi2: float = 10.0
+    min_confidence: float = 0.05
+
+
+@dataclass(frozen=True)
+class TipFrame:
+    """One exposure with all that is known about it.
+
+    Attributes:
+        counts: radiograph, shape (rows, columns), uint16.
+        view: geometry and pose of the exposure.
+        world_from_cm_base: the manipulator's frame at exposure, shape (4, 4) [m].
+        predicted_control_rad: control points that the joints predict, shape (5,).
+        time_s: time of the exposure [s].
+    """
+
+    counts: NDArray[np.uint16]
+    view: View
+    world_from_cm_base: Array
+    predicted_control_rad: Array
+    time_s: float
+
+
+@dataclass(frozen=True)
+class TipResult:
+    """What the tracker says about one exposure.
+
+    Attributes:
+        labels: class ids, shape (rows, columns), uint8.
+        landmarks: all landmarks; score 0 is not seen, or not to be used.
+        lost: whether there is no usable tip.
+        reason: why this frame did not count as a measurement; '' if it did.
+        world_from_tip: filtered tip frame, shape (4, 4) [m]; None if lost.
+        covariance_m2: its position's covariance, shape (3, 3) [m^2].
+        centerline_world_m: shape [m], (N, 3); None if it was not found in this frame.
+        inference_s: time that the network took [s].
+        fit_s: time that landmarks, shape and filter took [s].
+    """
+
+    labels: NDArray[np.uint8]
+    landmarks: tuple[Landmark, ...]
+    lost: bool
+    reason: str
+    world_from_tip: Array | None
+    covariance_m2: Array
+    centerline_world_m: Array | None
+    inference_s: float
+    fit_s: float
+
+
+def blank_reason(counts: NDArray) -> str:
+    """Return why a radiograph shows nothing (constant, black, saturated), '' if it may."""
+    low, high = int(counts.min()), int(counts.max())
+    if low == high:
+        return f'constant image ({low} everywhere): no beam, or a frozen detector'
+    limit = np.iinfo(counts.dtype).max
+    if high == limit and np.mean(counts == limit) > _SATURATED_SHARE:
+        return 'saturated image'
+    return ''
+
+
+class TipTracker:
+    """Track the tip of one device through the frames.
+
+    Args:
+        model: the network.
+        fitter: the shape fit.
+        tip_filter: the temporal filter.
+        gates: what a measurement must satisfy.
+        clock: seconds on a steady clock, for the time report.
+    """
+
+    def __init__(
+        self,
+        model: TrackerModel,
+        fitter: ShapeFitter,
+        tip_filter: TipFilter,
+        gates: Gates | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._model, self._fitter, self._filter = model, fitter, tip_filter
+        self._gates = gates or Gates()
+        self._clock = clock
+        self._turn = np.eye(3)
+
+    def reset(self) -> None:
+        """Forget the track."""
+        self._filter.reset()
+
+    def track(self, frame: TipFrame) -> TipResult:
+        """Return the tip after one exposure.
+
+        Raises:
+            ValueError: the frame does not fit the model, or a pose is not rigid.
+        """
+        started = self._clock()
+        self._model.check_frame(frame.view.geometry)
+        prediction = self._model.infer(frame.counts)
+        inferred = self._clock()
+        landmarks, reason = self._seen(frame, prediction)
+        measurement, estimate, problem = Measurement(frame.time_s), None, reason
+        if not reason:
+            measurement, estimate, problem = self._measure(frame, prediction, landmarks)
+        result = self._filtered(frame, prediction, landmarks, measurement, estimate, problem)
+        return replace(result, inference_s=inferred - started, fit_s=self._clock() - inferred)
+
+    def _seen(self, frame: TipFrame, prediction: Prediction) -> tuple[tuple[Landmark, ...], str]:
+        """Return the landmarks, scores below the limit set to 0, and why the tip is not seen."""
+        found = decode(prediction.heatmaps, self._model.metadata)
+        blank = blank_reason(frame.counts)
+        limit = np.inf if blank else self._gates.min_score
+        scores = [min(one.score, 1.0) if one.score >= limit else 0.0 for one in found]
+        seen = tuple(replace(one, score=s) for one, s in zip(found, scores, strict=True))
+        tip = next((s for one, s in zip(found, scores, strict=True) if one.name == 'tip'), 0.0)
+        return seen, blank or ('' if tip > 0 else 'tip_score')
+
+    def _measure(
+        self, frame: TipFrame, prediction: Prediction, landmarks: tuple[Landmark, ...]
+    ) -> tuple[Measurement, ShapeEstimate | None, str]:
+        """Return the measurement, the shape if there is one, and why there is none."""
+        missed = Measurement(frame.time_s)
+        estimate = self._fitter.fit(
+            frame.view,
+            prediction.mask,
+            landmarks,
+            frame.world_from_cm_base,
+            frame.predicted_control_rad,
+        )
+        if not estimate.converged:
+            return self._fall_back(frame, landmarks)
+        if estimate.reduced_chi2 > self._gates.max_reduced_chi2:
+            return missed, None, 'shape_disagrees'
+        trust = max(estimate.confidence, self._gates.min_confidence)
+        measurement = Measurement(
+            frame.time_s,
+            estimate.tip_world_m,
+            estimate.tip_covariance_m2 / trust,
+            estimate.tip_bias_covariance_m2 / trust,
+        )
+        return measurement, estimate, ''
+
+    def _fall_back(
+        self, frame: TipFrame, landmarks: tuple[Landmark, ...]
+    ) -> tuple[Measurement, None, str]:
+        tip = next(one for one in landmarks if one.name == 'tip')
+        options = self._fitter.settings
+        try:
+            position, covariance = tip_on_plane(
+                frame.view,
+                (tip.u, tip.v),
+                frame.world_from_cm_base,
+                options.tip_sigma_px / np.sqrt(tip.score),
+                options.base_position_sigma_m,
+                options.base_rotation_sigma_rad,
+                options.edge_on_rad,
+            )
+        except ValueError:  # edge-on: the image alone cannot tell the depth
+            return Measurement(frame.time_s), None, 'shape_diverged'
+        return Measurement(frame.time_s, position, covariance), None, ''
+
+    def _filtered(
+        self,
+        frame: TipFrame,
+        prediction: Prediction,
+        landmarks: tuple[Landmark, ...],
+        measurement: Measurement,
+        estimate: ShapeEstimate | None,
+        reason: str,
+    ) -> TipResult:
+        state = self._filter.add(measurement)
+        if state is None:
+            lost, reason = True, 'older_than_history'
+        else:
+            lost = state.lost
+            if measurement.position_m is not None and not state.accepted:
+                reason = 'gate'
+        # A frame that did not count gives no landmark to steer by either.
+        if lost or reason:
+            landmarks = tuple(replace(one, score=0.0) for one in landmarks)
+        if estimate is not None and not reason:
+            self._turn = estimate.world_from_tip[:3, :3]
+        known = state is not None and not lost
+        return TipResult(
+            labels=prediction.labels(),
+            landmarks=landmarks,
+            lost=lost,
+            reason=reason,
+            world_from_tip=make_pose(self._turn, state.position_m) if known and state else None,
+            covariance_m2=state.covariance_m2 if known and state else np.full((3, 3), np.nan),
+            centerline_world_m=estimate.centerline_world_m if known and estimate else None,
+            inference_s=0.0,
+            fit_s=0.0,
+        )

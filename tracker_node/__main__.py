@@ -1,0 +1,7 @@
+"""`python -m tracker_node`."""
+
+import sys
+
+from tracker_node.node import main
+
+sys.exit(main())

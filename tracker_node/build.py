@@ -1,0 +1,82 @@
+"""From the node's parameters to a tracker; everything is checked here, before activation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from synthex_ros import resources
+from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
+from synthex_ros.devices.continuum.parameters import ContinuumParameters
+from synthex_ros.geometry import ProjectionGeometry
+from synthex_ros.tracking.filter import FilterSettings, TipFilter
+from synthex_ros.tracking.model import TrackerModel
+from synthex_ros.tracking.pipeline import Gates, TipTracker
+from synthex_ros.tracking.shape import ShapeFitter
+from synthex_ros.tracking.shape_prior import ShapeSettings
+from tracker_node.params import TrackerParams
+
+CLASSES = ('continuum_manipulator',)
+LANDMARKS = ('base', 'tip')
+
+# How the uncertainty of the total bend is shared: common to all notches, falling off, uneven.
+_GRADIENT_PART = 0.65
+_WAVINESS_PART = 0.33
+
+
+def load_model(params: TrackerParams) -> TrackerModel:
+    """Return the model of the parameters, checked against the frames that are expected.
+
+    Raises:
+        FileNotFoundError: no such model.
+        ModelMismatch: it does not fit the device or the frames.
+    """
+    name = params.model if Path(params.model).suffix else f'{params.model}.onnx'
+    model = TrackerModel(resources.find('models', name), params.threads)
+    model.require(CLASSES, LANDMARKS)
+    pitch, size = params.frame_pitch_m, params.frame_px
+    middle = (size - 1) / 2
+    # Distance and centre play no part in the check, size and pitch do.
+    model.check_frame(ProjectionGeometry(1.0, (pitch, pitch), (middle, middle), (size, size)))
+    return model
+
+
+def build_kinematics(params: TrackerParams) -> ContinuumKinematics:
+    """Return the kinematics of the device in the parameters."""
+    return ContinuumKinematics(
+        ContinuumParameters(
+            length_m=params.device_length_m,
+            outer_diameter_m=params.device_outer_diameter_m,
+            inner_diameter_m=params.device_inner_diameter_m,
+            tendon_offset_m=params.device_tendon_offset_m,
+        )
+    )
+
+
+def build_tracker(
+    params: TrackerParams, model: TrackerModel, kinematics: ContinuumKinematics
+) -> TipTracker:
+    """Return the tracker of the parameters."""
+    per_notch = params.bend_sigma_rad / kinematics.parameters.notch_count
+    shape = ShapeSettings(
+        tip_sigma_px=params.tip_sigma_px,
+        centerline_sigma_px=params.centerline_sigma_px,
+        tube_radius_m=params.device_outer_diameter_m / 2,
+        common_sigma_rad=per_notch,
+        gradient_sigma_rad=_GRADIENT_PART * per_notch,
+        waviness_sigma_rad=_WAVINESS_PART * per_notch,
+        base_position_sigma_m=params.base_position_sigma_m,
+        base_rotation_sigma_rad=params.base_rotation_sigma_rad,
+        model_sigma_m=params.model_sigma_m,
+        base_gate_px=params.base_gate_px,
+        edge_on_rad=params.edge_on_rad,
+    )
+    track = FilterSettings(
+        acceleration_density=params.acceleration_density,
+        gate_chi2=params.gate_chi2,
+        lost_after=params.lost_after,
+        recover_after=params.recover_after,
+        lost_timeout_s=params.lost_timeout_s,
+        horizon_s=params.horizon_s,
+    )
+    gates = Gates(params.min_score, params.max_reduced_chi2)
+    return TipTracker(model, ShapeFitter(kinematics, shape), TipFilter(track), gates)

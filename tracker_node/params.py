@@ -1,0 +1,58 @@
+"""Parameters of the tracker node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from synthex_ros.ros.parameters import bounded, choice, numbers, text
+
+BACKENDS = ('onnx', 'ground_truth')
+TIME_MODES = ('real_time', 'paced', 'lockstep')
+
+
+@dataclass(frozen=True)
+class TrackerParams:
+    """Model, device, noise, gates and frames of the tracker."""
+
+    backend: str = choice('onnx', BACKENDS, 'who finds the device; ground_truth is a comparison')
+    time_mode: str = choice('real_time', TIME_MODES, 'as the imager; lockstep reads reliably')
+    model: str = text('cm_tracker', 'name in models/, or path of an ONNX file')
+    threads: int = bounded(1, 1, 64, 'CPU threads of an inference')
+    frame_px: int = bounded(
+        512, 32, 4096, 'rows and columns of the frames, checked with the model'
+    )
+    frame_pitch_m: float = bounded(582e-6, 2e-5, 4e-3, 'pixel pitch of the frames [m]')
+
+    min_score: float = bounded(0.5, 0.05, 1.0, 'lowest landmark score that counts as seen')
+    max_reduced_chi2: float = bounded(10.0, 1.0, 1e3, 'largest misfit of a shape that is believed')
+
+    device_base_pose: tuple[float, ...] = numbers(
+        [0.0, 0.0, -0.06, 0.0, 0.0, 0.0], 'device base in world: x y z [m] roll pitch yaw [rad]'
+    )
+    device_length_m: float = bounded(0.035, 0.005, 0.5, 'notched length [m]')
+    device_outer_diameter_m: float = bounded(0.006, 5e-4, 0.03, 'outer diameter [m]')
+    device_inner_diameter_m: float = bounded(0.004, 1e-4, 0.03, 'lumen diameter [m]')
+    device_tendon_offset_m: float = bounded(0.0025, 1e-4, 0.03, 'tendon to centre line [m]')
+
+    tip_sigma_px: float = bounded(1.0, 0.05, 20.0, 'tip landmark, per axis, at score 1 [px]')
+    centerline_sigma_px: float = bounded(0.7, 0.05, 20.0, 'lateral centre of the mask [px]')
+    bend_sigma_rad: float = bounded(0.16, 0.005, 2.0, 'nominal bend by the tendons, total [rad]')
+    base_position_sigma_m: float = bounded(2e-4, 1e-5, 0.02, 'known base, per axis [m]')
+    base_rotation_sigma_rad: float = bounded(0.005, 1e-4, 0.3, 'known base, per axis [rad]')
+    model_sigma_m: float = bounded(1e-4, 1e-5, 0.01, 'tip left open by the shape model [m]')
+    base_gate_px: float = bounded(8.0, 1.0, 200.0, 'distance of seen and known base in doubt [px]')
+    edge_on_rad: float = bounded(0.2618, 0.01, 1.5, 'ray to bending plane, counted as edge-on')
+
+    acceleration_density: float = bounded(0.1, 1e-3, 10.0, 'motion of the tip [m/s^1.5]')
+    gate_chi2: float = bounded(16.27, 3.0, 1e3, 'squared Mahalanobis distance, 3 dof')
+    lost_after: int = bounded(3, 1, 100, 'rejected or missed frames in a row until lost')
+    recover_after: int = bounded(2, 1, 100, 'agreeing frames in a row until found again')
+    lost_timeout_s: float = bounded(0.5, 0.05, 10.0, 'time without measurement until lost [s]')
+    horizon_s: float = bounded(1.0, 0.1, 10.0, 'history kept for late frames [s]')
+
+    pair_timeout_s: float = bounded(0.25, 0.01, 5.0, 'wait for the other parts of a frame [s]')
+    joint_gap_s: float = bounded(
+        0.1, 0.0, 2.0, 'joint state this far from the exposure will do [s]'
+    )
+    world_frame: str = text('world', 'frame of poses')
+    source_frame: str = text('carm_source_optical', 'frame of images')

@@ -64,7 +64,7 @@ def run_task(name: str, out: Path, scenario: str, overrides: list[str], verbose:
 
 
 def _fetch_if_needed(scenario: str, overrides: list[str], console: Any) -> None:
-    from synthex_ros.anatomy.samples import fetch_sample
+    from synthex_ros.anatomy.fetch import fetch_sample
     from synthex_ros.ros import task_run
     from synthex_ros.ros.bringup import load_scenario
 

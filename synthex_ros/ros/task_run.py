@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from synthex_ros import resources
+from synthex_ros.anatomy import load_volume
 from synthex_ros.anatomy.samples import load_sample
-from synthex_ros.anatomy.volume import Volume
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.errors import SynthexError
@@ -99,22 +99,23 @@ def _provenance(scenario: Scenario, task: Task) -> dict[str, str]:
     parameters = {node.name: node.parameters for node in scenario.nodes()}
     config = json.dumps(parameters, sort_keys=True, default=str)
     anatomy = scenario.node('sim').parameters['anatomy']
-    tracker = scenario.node('tracker').parameters
-    model = resources.find('models', f'{Path(tracker["model"]).stem}.onnx')
     return {
         'task': task.name,
         'limits': json.dumps(task.limits),
         'config_sha256': hashlib.sha256(config.encode()).hexdigest(),
-        'ct_sha256': _load(anatomy).sha256(),
-        'model_sha256': hashlib.sha256(model.read_bytes()).hexdigest(),
+        'ct_sha256': load_volume(anatomy).sha256(),
+        'model_sha256': _model_sha256(scenario),
         'git_revision': _git_revision(),
     }
 
 
-def _load(anatomy: str) -> Volume:
-    from synthex_ros.anatomy import load_volume
-
-    return load_volume(anatomy)
+def _model_sha256(scenario: Scenario) -> str:
+    """Return the hash of the tracker's model, '' where the tracker uses none."""
+    if scenario.settings['tracker'] != 'onnx':
+        return ''
+    name = str(scenario.node('tracker').parameters['model'])
+    path = resources.find('models', name if name.endswith('.onnx') else f'{name}.onnx')
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _git_revision() -> str:

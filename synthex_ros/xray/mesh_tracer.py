@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from synthex_ros.geometry import ProjectionGeometry
 
 MIN_DEPTH_M = 1e-3
+SPAN_MARGIN_PX = 0.01
+LEVEL_EDGE_PX = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +138,17 @@ def _left_of(ax, ay, bx, by, x, y):
     return not (ax - bx) * (y - by) - (ay - by) * (x - bx) >= 0.0
 
 
+@nb.njit(inline='always')
+def _widen(low, high, au, av, bu, bv, row):
+    """Widen a span of columns by where the edge a-b meets a row; the exact test comes later."""
+    if row < min(av, bv) or row > max(av, bv):
+        return low, high
+    if abs(bv - av) < LEVEL_EDGE_PX:
+        return min(low, au, bu), max(high, au, bu)
+    u = au + (row - av) / (bv - av) * (bu - au)
+    return min(low, u), max(high, u)
+
+
 @nb.njit(cache=True)
 def _draw(vertices, pixels, faces, piercing, step_u, step_v, sums, entry, exit_):
     rows, columns = sums.shape
@@ -163,9 +176,7 @@ def _draw_face(vertices, pixels, face, piercing, step_u, step_v, sums, entry, ex
     )  # fmt: skip
     top = max(0, int(np.ceil(min(av, bv, cv))))
     bottom = min(rows, int(np.floor(max(av, bv, cv))) + 1)
-    left = max(0, int(np.ceil(min(au, bu, cu))))
-    right = min(columns, int(np.floor(max(au, bu, cu))) + 1)
-    if top >= bottom or left >= right:
+    if top >= bottom or min(au, bu, cu) > columns - 1 or max(au, bu, cu) < 0:
         return
     ax, ay, az = vertices[i, 0], vertices[i, 1], vertices[i, 2]
     px, py, pz = vertices[j, 0] - ax, vertices[j, 1] - ay, vertices[j, 2] - az
@@ -176,7 +187,13 @@ def _draw_face(vertices, pixels, face, piercing, step_u, step_v, sums, entry, ex
     farthest = max(az, vertices[j, 2], vertices[k, 2])
     for row in range(top, bottom):
         y = (row - piercing[1]) * step_v
-        for column in range(left, right):
+        low, high = np.inf, -np.inf
+        low, high = _widen(low, high, au, av, bu, bv, row)
+        low, high = _widen(low, high, bu, bv, cu, cv, row)
+        low, high = _widen(low, high, cu, cv, au, av, row)
+        left = max(0.0, np.ceil(low - SPAN_MARGIN_PX))
+        right = min(columns - 1.0, np.floor(high + SPAN_MARGIN_PX))
+        for column in range(int(left), int(right) + 1):
             ab = _left_of(au, av, bu, bv, column, row)
             bc = _left_of(bu, bv, cu, cv, column, row)
             if ab != bc or bc != _left_of(cu, cv, au, av, column, row):

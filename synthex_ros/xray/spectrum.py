@@ -19,6 +19,7 @@ from synthex_ros.xray.attenuation import (
 
 JOULE_PER_KEV = 1.602176634e-16
 NNLS_ITERATIONS = 20_000
+RANK_TOLERANCE = 1e-7
 
 # Absorbers (water cm, bone cm, nitinol mm) that a rebinned spectrum is fitted behind.
 _FIT_ABSORBERS = [
@@ -89,9 +90,9 @@ class Spectrum:
     def rebinned(self, nodes: int, response: ArrayLike | None = None) -> Spectrum:
         """Return `nodes` energies with weights that stand for the whole spectrum in images.
 
-        The weights are non-negative and fitted (NNLS, the least of them dropped one by one) to
-        reproduce the sums of response * E and response * E^2 behind 0..32 cm of water, 0..4 cm of
-        bone and 0..4 mm of nitinol, all to the same relative accuracy.
+        The weights are non-negative and fitted (NNLS; the node missed least is dropped, one by
+        one) to reproduce the sums of response * E and response * E^2 behind 0..32 cm of water,
+        0..4 cm of bone and 0..4 mm of nitinol, all to the same relative accuracy.
 
         Args:
             nodes: how many energies to keep; 8 give about 0.1 %.
@@ -108,16 +109,10 @@ class Spectrum:
                 f'response must have shape {self.energies_kev.shape}, got {efficiency.shape}'
             )
         system = self._fit_system(efficiency)
-        target = np.ones(len(system))
-        kept = np.flatnonzero(self.fluence_cm2_mas > 0)
-        weights, _ = nnls(system[:, kept], target, maxiter=NNLS_ITERATIONS)
-        while np.count_nonzero(weights) > nodes:
-            kept, weights = kept[weights > 0], weights[weights > 0]
-            kept = np.delete(kept, np.argmin(weights))
-            weights, _ = nnls(system[:, kept], target, maxiter=NNLS_ITERATIONS)
-        used = weights > 0
-        fluence = weights[used] * self.fluence_cm2_mas.sum()
-        return Spectrum(self.energies_kev[kept[used]], fluence)
+        system[:, self.fluence_cm2_mas == 0] = 0
+        kept, weights = _sparse_fit(system, nodes)
+        fluence = weights * self.fluence_cm2_mas.sum()
+        return Spectrum(self.energies_kev[kept], fluence)
 
     def _fit_system(self, efficiency: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return signal of unit fluence at each energy over the full signal, (rows, K)."""
@@ -129,6 +124,31 @@ class Spectrum:
         moments = np.concatenate([transmission * efficiency * energies**k for k in (1, 2)])
         total = moments @ self.fluence_cm2_mas
         return moments / total[:, None] * self.fluence_cm2_mas.sum()
+
+
+def _sparse_fit(
+    system: NDArray[np.float64], nodes: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return at most `nodes` columns and their weights >= 0 whose sum is nearest to all ones."""
+    # Beams behind absorbers differ in few ways: most of the rows repeat each other.
+    modes, strength, _ = np.linalg.svd(system, full_matrices=False)
+    modes = modes[:, strength > RANK_TOLERANCE * strength[0]]
+    system, target = modes.T @ system, modes.T @ np.ones(len(system))
+    length = np.linalg.norm(system, axis=0)
+    usable = np.flatnonzero(length > 0)
+
+    def fit(columns: NDArray[np.intp]) -> tuple[NDArray[np.float64], float]:
+        scaled = system[:, columns] / length[columns]
+        return nnls(scaled, target, maxiter=NNLS_ITERATIONS)
+
+    weights, _ = fit(usable)
+    kept, weights = usable[weights > 0], weights[weights > 0]
+    while len(kept) > nodes:
+        fewer = [np.delete(kept, k) for k in range(len(kept))]
+        kept = min(fewer, key=lambda columns: fit(columns)[1])
+        weights, _ = fit(kept)
+        kept, weights = kept[weights > 0], weights[weights > 0]
+    return kept, weights / length[kept]
 
 
 def tungsten_spectrum(

@@ -157,11 +157,13 @@ class Scenario:
 
     def _graph_parameters(self, section: str) -> dict[str, Any]:
         settings = self.settings
-        shared = {name: settings[name] for name in ('time_mode', 'seed')}
-        own = {
-            'recorder': {'output': settings['bag_dir']},
+        readers = settings['tracker'] == 'onnx', bool(settings['record'])
+        own: dict[str, dict[str, Any]] = {
+            'sim': {'wait_for_subscribers': sum(readers)},  # nobody misses the first frame
             'tracker': {'backend': settings['tracker']},
+            'recorder': {'output': settings['bag_dir']},
         }
+        shared = {name: settings[name] for name in ('time_mode', 'seed')}
         return shared | own.get(section, {})
 
 
@@ -194,9 +196,7 @@ def load_scenario(name: str = DEFAULT_SCENARIO, overrides: Iterable[str] = ()) -
     except yaml.YAMLError as error:
         raise ValueError(f'{path.name} is not YAML: {error}') from error
     if not isinstance(content, dict):
-        raise ValueError(
-            f'{path.name} must be a mapping of settings, got {type(content).__name__}'
-        )
+        raise ValueError(f'{path.name} must be a mapping, got {type(content).__name__}')
     for override in overrides:
         _apply(content, override)
     return build_scenario(content, Path(path).name)

@@ -32,9 +32,7 @@ def run_up(args: argparse.Namespace) -> int:
 
     from synthex_ros.ros.bringup import DEFAULT_SCENARIO, load_scenario
     from synthex_ros.ros.graph import Graph
-    from synthex_ros.ros.transport import ensure_transport
 
-    ensure_transport()
     console = Console(highlight=False, soft_wrap=True)
 
     def show(section: str, line: str) -> None:

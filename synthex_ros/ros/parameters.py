@@ -144,7 +144,7 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
 
 def closest(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
     """Return '; did you mean ...?' for a misspelt name, or the list of known names."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f'; did you mean {near[0]!r}?' if near else f'; known: {", ".join(sorted(known))}'
 
 

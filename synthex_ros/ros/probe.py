@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from synthex_ros.ros.transport import PROFILE, profile_variable, user_profile
+
+_NUMBER = itertools.count(1)
 
 DISCOVERY_S = 0.7
 """Time in which nodes that already run are seen; measured 0.14-0.42 s with the profile."""
@@ -32,7 +35,8 @@ class GraphProbe:
             os.environ.setdefault(profile_variable(os.environ), str(PROFILE))
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain_id)
-        self.node = Node(f'synthex_probe_{os.getpid()}', context=self.context)
+        name = f'synthex_probe_{os.getpid()}_{next(_NUMBER)}'
+        self.node = Node(name, context=self.context, enable_rosout=False)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._clients: dict[str, Any] = {}

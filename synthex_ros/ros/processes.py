@@ -42,6 +42,7 @@ def node_command(description: NodeDescription, parameter_file: Path) -> list[str
     """Return the command line of a node that reads its parameters from `parameter_file`."""
     command = [sys.executable, '-m', description.module, '--ros-args']
     command += ['--params-file', str(parameter_file), '--log-level', description.log_level]
+    command += ['-r', f'__node:={description.name}']
     if description.namespace:
         command += ['-r', f'__ns:=/{description.namespace.strip("/")}']
     for old, new in description.remappings:

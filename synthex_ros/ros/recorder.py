@@ -90,6 +90,9 @@ class RecorderParams:
     versions: str = parameters.text('', 'versions as a JSON object; looked up when empty')
 
 
+PARAMS = RecorderParams
+
+
 class RecorderNode(ManagedNode):
     """Subscribe raw to every wanted topic and hand the bytes to a bag writer."""
 

@@ -26,10 +26,27 @@ from synthex_ros.ros import messages
 PARTS = ('landmarks', 'measured_cp', 'camera_info', 'pose')
 
 
-def is_lost(message: PointCloud2) -> bool:
-    """Tell whether the tracker found nothing: no landmark with a score above zero."""
+def reason_not_to_wait(message: PointCloud2, params: ControlParams) -> str:
+    """Return why a frame is held without waiting for its other parts, '' if it is not.
+
+    Raises:
+        ValueError: a message that is no list of landmarks, or has no tip.
+    """
+    score = float(_tip_row(message, params)['score'])
+    if not score > 0:
+        return 'lost'
+    return 'low_score' if score < params.min_score else ''
+
+
+def _tip_row(message: PointCloud2, params: ControlParams) -> np.void:
     rows = messages.from_landmarks(message)
-    return not np.any(rows['score'] > 0)
+    tips = rows[rows['id'] == params.tip_landmark]
+    if len(tips) != 1:
+        raise ValueError(
+            f'landmarks must have id {params.tip_landmark} (the tip) once, '
+            f'got ids {rows["id"].tolist()}'
+        )
+    return tips[0]
 
 
 def tracked_frame(
@@ -40,13 +57,7 @@ def tracked_frame(
     Raises:
         ValueError: a message that contradicts itself.
     """
-    rows = messages.from_landmarks(parts['landmarks'])
-    tips = rows[rows['id'] == params.tip_landmark]
-    if len(tips) != 1:
-        raise ValueError(
-            f'landmarks must have id {params.tip_landmark} (the tip) once, '
-            f'got ids {rows["id"].tolist()}'
-        )
+    tip_row = _tip_row(parts['landmarks'], params)
     pose: PoseStamped = parts['pose']
     measured: PoseWithCovarianceStamped = parts['measured_cp']
     for name, message in (('carm/pose', pose), ('tracker/measured_cp', measured)):
@@ -56,8 +67,8 @@ def tracked_frame(
     return TrackedFrame(
         stamp_ns,
         view=View(geometry, messages.pose_matrix(pose.pose)),
-        tip_px=np.array([tips['u'][0], tips['v'][0]], float),
-        score=float(tips['score'][0]),
+        tip_px=np.array([tip_row['u'], tip_row['v']], float),
+        score=float(tip_row['score']),
         tip_world_m=tip[:3, 3],
         covariance_m2=covariance,
     )

@@ -10,7 +10,7 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamp
 from nav_msgs.msg import Path
 from sensor_msgs.msg import CameraInfo, JointState, PointCloud2
 
-from control_node.inputs import PARTS, GoalInput, is_lost, tracked_frame
+from control_node.inputs import PARTS, GoalInput, reason_not_to_wait, tracked_frame
 from control_node.params import ControlParams
 from control_node.settings import build_controller
 from synthex_ros.control.controller import Answer
@@ -60,18 +60,13 @@ class ControlNode(ManagedNode):
     # Inputs.
 
     def _listen(self) -> None:
-        frame = (
-            qos.STATE
-            if self.params.time_mode == 'lockstep'
-            else qos.frame_subscription('real_time')
-        )
         self.subscribe(PointCloud2, topics.LANDMARKS, self._part('landmarks'), qos.STATE)
         self.subscribe(
             PoseWithCovarianceStamped, topics.MEASURED_CP, self._part('measured_cp'), qos.STATE
         )
-        self.subscribe(CameraInfo, topics.CAMERA_INFO, self._part('camera_info'), frame)
-        self.subscribe(PoseStamped, topics.CARM_POSE, self._part('pose'), frame)
-        self.subscribe(DiagnosticArray, topics.EXPOSURE, self._on_exposure, frame)
+        self.subscribe(CameraInfo, topics.CAMERA_INFO, self._part('camera_info'), qos.STATE)
+        self.subscribe(PoseStamped, topics.CARM_POSE, self._part('pose'), qos.STATE)
+        self.subscribe(DiagnosticArray, topics.EXPOSURE, self._on_exposure, qos.STATE)
         self.subscribe(JointState, topics.MEASURED_JS, self._on_joints, qos.STATE)
         self.subscribe(PoseStamped, topics.TARGET, self.inputs.target, qos.GOALS)
         self.subscribe(Path, topics.PATH, self.inputs.path, qos.GOALS)
@@ -133,7 +128,7 @@ class ControlNode(ManagedNode):
         if not self.controller.history.covers(stamp_ns):
             return False
         try:
-            if is_lost(self.pairs.get(stamp_ns)['landmarks']):
+            if reason_not_to_wait(self.pairs.get(stamp_ns)['landmarks'], self.params):
                 return True
         except ValueError:
             return True
@@ -142,8 +137,9 @@ class ControlNode(ManagedNode):
     def _findings(self, stamp_ns: int) -> TrackedFrame:
         parts = self.pairs.get(stamp_ns)
         try:
-            if is_lost(parts['landmarks']):
-                return TrackedFrame(stamp_ns, 'lost')
+            problem = reason_not_to_wait(parts['landmarks'], self.params)
+            if problem:
+                return TrackedFrame(stamp_ns, problem)
             return tracked_frame(
                 stamp_ns, parts, float(self._source_to_detector_m or 0.0), self.params
             )

@@ -13,7 +13,7 @@ TIME_MODES = ('real_time', 'paced', 'lockstep')
 class ControlParams:
     """Servo, limits, guard and goals of the controller."""
 
-    time_mode: str = choice('real_time', TIME_MODES, 'as the imager; lockstep reads reliably')
+    time_mode: str = choice('real_time', TIME_MODES, 'as the imager; in lockstep time waits')
     world_frame: str = text('world', 'frame of goals and poses')
     tip_landmark: int = bounded(1, 0, 63, 'id of the tip among the landmarks')
 

@@ -178,7 +178,7 @@ def test_idle_lost_and_unsure_frames_hold_the_measured_joints(lockstep):
     here = HOME + [0.001, 0, 0, 0]
     lost = rig.answered(10**9 + 2 * FRAME_NS, here, score=0.0, measured=False)
     assert np.allclose(lost.position, here)
-    unsure = rig.answered(10**9 + 3 * FRAME_NS, here, score=0.2)
+    unsure = rig.answered(10**9 + 3 * FRAME_NS, here, score=0.2, measured=False)
     assert np.allclose(unsure.position, here)
     assert node.controller.rejections == {'lost': 1, 'low_score': 1}
 
@@ -289,10 +289,13 @@ def test_diagnostics_tell_mode_age_and_error(lockstep):
 
 def test_controller_never_reads_the_ground_truth(lockstep):
     node, rig = lockstep
-    subscribed = node.get_subscriber_names_and_types_by_node('control_node', '/')
-    names = [name for name, _ in subscribed]
+    rig.answered(10**9)
+    names = [subscription.topic_name for subscription in node.subscriptions]
     assert '/tracker/landmarks' in names
     assert not [name for name in names if topics.TRUTH in name]
+    truths = [topics.TRUTH_TIP, topics.TRUTH_LANDMARKS, topics.TRUTH_MASK, topics.TRUTH_CENTERLINE]
+    assert rig.node.count_subscribers(topics.LANDMARKS) == 1
+    assert [rig.node.count_subscribers(topic) for topic in truths] == [0, 0, 0, 0]
     root = Path(__file__).parents[2]
     files = [*root.glob('control_node/*.py'), *root.glob('synthex_ros/control/*.py')]
     assert len(files) > 10

@@ -11,6 +11,7 @@ from synthex_ros.simulation.simulator import Simulator
 
 _EVENTS_A_TURN = 20
 _CLOCK_REPEAT_S = 0.2
+_IDLE_STEP_NS = 10_000_000
 
 
 class Clockwork:
@@ -37,6 +38,7 @@ class Clockwork:
         self._unanswered = unanswered
         self._gate = LockstepGate(params.answer_timeout_s)
         self._steady_s = self._clock_s = time.monotonic()
+        self._idle_ns = 0
         self.paused = params.start_paused
         self.steps = 0
         """Frames to deliver although paused, in lockstep."""
@@ -73,6 +75,17 @@ class Clockwork:
         elif not self.paused:
             self._simulator.advance_to(self._wall_ns())
 
+    def _idle(self, elapsed_s: float) -> None:
+        """Pass time at the pace of the wall, in equal steps, while there is nothing to wait for.
+
+        The simulated times are then the same in every run, whatever the machine was doing.
+        """
+        self._idle_ns += round(elapsed_s * 1e9)
+        while self._idle_ns >= _IDLE_STEP_NS and self._simulator.next_event_ns is None:
+            self._idle_ns -= _IDLE_STEP_NS
+            self._simulator.advance_to(self._simulator.now_ns + _IDLE_STEP_NS)
+            self._publish_clock(self._simulator.now_ns)
+
     def _turn_lockstep(self, steady_s: float, elapsed_s: float) -> None:
         if self._gate.overdue(steady_s):
             stamp_ns = self._gate.release()
@@ -85,8 +98,7 @@ class Clockwork:
         if waiting:
             return
         if self._simulator.next_event_ns is None:
-            self._simulator.advance_to(self._simulator.now_ns + round(elapsed_s * 1e9))
-            self._publish_clock(self._simulator.now_ns)
+            self._idle(elapsed_s)
             return
         for _ in range(_EVENTS_A_TURN):
             stamp_ns = self._simulator.advance_to_event()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from synthex_ros.xray.renderer import Technique
-
 from sim_node.params import SimParams
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.geometry import CArm, pose_from_parameters
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.build import RoomSettings
+from synthex_ros.xray.renderer import Technique
 
 
 def room_settings(params: SimParams) -> RoomSettings:

@@ -27,7 +27,8 @@ Array = NDArray[np.float64]
 
 _STEP_RAD = 1e-5
 _LONGEST_STEP_RAD = 0.03
-_SETTLED = 1e-3
+_SETTLED = 3e-3
+_HALVE_AFTER = 5
 # The first steps search the mask widely, the others only about the device's own width.
 _WIDE_STEPS = 2
 _NARROW_FACTOR = 1.9
@@ -246,6 +247,9 @@ class ShapeProblem:
             change = -np.linalg.solve(information, gradient)
             longest = float(np.max(np.abs(change[:CONTROLS])))
             change *= min(1.0, _LONGEST_STEP_RAD / max(longest, 1e-12))
+            if step >= _HALVE_AFTER:
+                # A station at the mask's rim that comes and goes would make the steps alternate.
+                change = 0.5 * change
             unknowns = unknowns + change
             # Settled: the step is small against the uncertainty that is left.
             converged = step >= _WIDE_STEPS and float(change @ information @ change) < _SETTLED

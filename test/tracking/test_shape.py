@@ -5,12 +5,22 @@ import pytest
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
+from synthex_ros.devices.continuum.parameters import ContinuumParameters
+from synthex_ros.devices.continuum.plant import ContinuumPlant
 from synthex_ros.geometry import make_pose, rotation, transform_points
 from synthex_ros.tracking.covariance import depth_sigma_m, mahalanobis_squared
 from synthex_ros.tracking.shape import ShapeFitter
 from synthex_ros.tracking.shape_prior import ShapeSettings, prior_covariance
 
-from .scenes import KINEMATICS, Point, base_pose, curve_world, observe, view_from
+from .scenes import (
+    KINEMATICS,
+    Point,
+    base_pose,
+    curve_world,
+    draw_mask,
+    observe,
+    view_from,
+)
 
 SETTINGS = ShapeSettings()
 FITTER = ShapeFitter(KINEMATICS, SETTINGS)
@@ -192,3 +202,26 @@ def test_wrong_inputs_are_refused():
 def test_curve_helper_starts_at_the_base():
     pose = base_pose(0.5)
     np.testing.assert_allclose(curve_world(even_bend(40), pose)[0], pose[:3, 3])
+
+
+def test_shapes_of_the_simulated_mechanism_are_found_within_the_covariance():
+    """Uneven notches, play and elastic tendons bend otherwise than the nominal model says."""
+    rng, pose, distances, nominal = np.random.default_rng(0), base_pose(0.0), [], []
+    plant = ContinuumPlant(ContinuumParameters(), 1)
+    for _ in range(8):
+        pull = rng.uniform(-0.0035, 0.0035)
+        plant.command([0.03, 0.0, pull, -pull])
+        state = plant.step(2.5)
+        predicted = KINEMATICS.control_of_tendons(*state.joints[2:])
+        curve = transform_points(pose, KINEMATICS.centerline_of_angles(state.notch_angles))
+        view = view_from(rng.uniform(-30, 30))
+        tip = view.project(curve[-1]) + SETTINGS.tip_sigma_px * rng.standard_normal(2)
+        points = [Point('tip', *tip, 1.0)]
+        estimate = FITTER.fit(view, draw_mask(view, curve), points, pose, predicted)
+        assert estimate.converged
+        error = estimate.tip_world_m - curve[-1]
+        distances.append(mahalanobis_squared(error, estimate.tip_covariance_m2))
+        nominal.append(np.linalg.norm(curve_world(predicted, pose)[-1] - curve[-1]))
+        assert np.linalg.norm(error) < 0.8e-3
+    assert np.mean(nominal) > 0.8e-3
+    assert max(distances) < chi2.ppf(0.999, 3)

@@ -47,7 +47,9 @@ def run_up(args: argparse.Namespace) -> int:
         loaded = load_scenario(scenario, overrides)
         with Graph(loaded.nodes(), loaded.settings['domain_id'], sink=show) as graph:
             graph.wait_active(args.timeout)
-            console.print(f'all {len(graph.nodes)} nodes are active on domain {graph.domain_id}')
+            console.print(
+                f'{len(graph.nodes)} nodes active on domain {graph.domain_id}, Ctrl-C ends'
+            )
             return _watch(graph, console)
     except KeyboardInterrupt:
         console.print('stopped')

@@ -34,7 +34,7 @@ class GraphProbe:
         if user_profile(os.environ) is None:
             os.environ.setdefault(profile_variable(os.environ), str(PROFILE))
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=domain_id)
+        rclpy.init(args=[], context=self.context, domain_id=domain_id)
         name = f'synthex_probe_{os.getpid()}_{next(_NUMBER)}'
         self.node = Node(name, context=self.context, enable_rosout=False)
         self._executor = SingleThreadedExecutor(context=self.context)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.calibration import geometry_from_camera_info
 from synthex_ros.evaluation.bag_reader import BagReader, BagRecord
 from synthex_ros.evaluation.errors import BagError
 from synthex_ros.evaluation.goals import Goal, PathGoal, TargetGoal
@@ -120,8 +121,7 @@ class RunData:
         commands: answers to frames; no values.
         dice: overlap of tracker and truth masks, shape (N,).
         goals: targets and paths.
-        intrinsics: K [px] of the first camera_info, or None.
-        shape_px: rows and columns of the image, or None.
+        camera_info: the first camera_info, or None.
         custom: run metadata of the recorder.
     """
 
@@ -135,8 +135,7 @@ class RunData:
     commands: Track
     dice: Track
     goals: list[Goal]
-    intrinsics: Array | None
-    shape_px: tuple[int, int] | None
+    camera_info: Any | None
     custom: dict[str, str]
 
     def exposure(self, key: str) -> Array:
@@ -147,11 +146,9 @@ class RunData:
         """Return the projection geometry, or None when camera_info or the distance is missing."""
         distances = self.exposure('source_to_detector_m')
         distances = distances[np.isfinite(distances)]
-        if self.intrinsics is None or self.shape_px is None or distances.size == 0:
+        if self.camera_info is None or distances.size == 0:
             return None
-        return ProjectionGeometry.from_intrinsics(
-            self.intrinsics, float(distances[0]), self.shape_px
-        )
+        return geometry_from_camera_info(self.camera_info, float(distances[0]))
 
     def view(self, stamp_ns: int) -> View | None:
         """Return the view of the last pose at or before `stamp_ns` (else the first), or None."""
@@ -187,8 +184,7 @@ class _Loader:
         self.tip, self.truth_tip, self.commands = _Collector(), _Collector(), _Collector()
         self.dice = _Collector()
         self.goals: dict[tuple, Goal] = {}
-        self.intrinsics: Array | None = None
-        self.shape_px: tuple[int, int] | None = None
+        self.camera_info: Any | None = None
         self._masks: dict[int, tuple[str, tuple[int, int], bytes]] = {}
         self.handlers = {
             IMAGE: self._image,
@@ -220,8 +216,7 @@ class _Loader:
             commands=self.commands.track((0,)),
             dice=self.dice.track(()),
             goals=goals,
-            intrinsics=self.intrinsics,
-            shape_px=self.shape_px,
+            camera_info=self.camera_info,
             custom=custom,
         )
 
@@ -230,13 +225,10 @@ class _Loader:
         into.add(stamp_ns(header), record.log_time_ns, value, header.frame_id)
 
     def _image(self, record: BagRecord) -> None:
-        self.shape_px = self.shape_px or (record.message.height, record.message.width)
         self._stamped(record, self.frames, ())
 
     def _info(self, record: BagRecord) -> None:
-        if self.intrinsics is None:
-            self.intrinsics = np.array(record.message.k, float).reshape(3, 3)
-            self.shape_px = self.shape_px or (record.message.height, record.message.width)
+        self.camera_info = self.camera_info or record.message
 
     def _pose(self, record: BagRecord) -> None:
         self._stamped(record, self.poses, pose_array(record.message.pose))

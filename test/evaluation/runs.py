@@ -53,11 +53,14 @@ def landmarks(stamp_ns, points, score):
 
 
 def camera_info(stamp_ns):
+    """Describe a detector with twice the pixels, read with a binning of two."""
     k = VIEW.geometry.intrinsics()
-    k = np.array([[1.02 / PITCH_M, 0, k[0, 2]], [0, 1.02 / PITCH_M, k[1, 2]], [0, 0, 1]])
+    k[0, 0] = k[1, 1] = 1.02 / PITCH_M
+    k[:2] *= 2
+    k[:2, 2] += 0.5
     return TYPES['sensor_msgs/msg/CameraInfo'](
-        header(stamp_ns), SIZE, SIZE, 'plumb_bob', np.zeros(5), k.ravel(), np.eye(3).ravel(),
-        np.c_[k, [0, 0, 0]].ravel(), 1, 1,
+        header(stamp_ns), 2 * SIZE, 2 * SIZE, 'plumb_bob', np.zeros(5), k.ravel(), np.eye(3).ravel(),
+        np.c_[k, [0, 0, 0]].ravel(), 2, 2,
         TYPES['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False),
     )  # fmt: skip
 

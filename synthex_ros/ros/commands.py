@@ -9,6 +9,9 @@ from typing import Any
 _COLOURS = {'sim': 'cyan', 'tracker': 'green', 'control': 'magenta', 'recorder': 'yellow'}
 
 
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 def register(subparsers: Any) -> None:
     """Add `up` to the command line."""
     parser = subparsers.add_parser(
@@ -42,7 +45,8 @@ def run_up(args: argparse.Namespace) -> int:
     scenario, overrides = args.scenario, list(args.overrides)
     if ':=' in scenario:
         scenario, overrides = DEFAULT_SCENARIO, [scenario, *overrides]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _interrupt_once)
     try:
         loaded = load_scenario(scenario, overrides)
         with Graph(loaded.nodes(), loaded.settings['domain_id'], sink=show) as graph:
@@ -54,6 +58,13 @@ def run_up(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         console.print('stopped')
         return 0
+
+
+def _interrupt_once(_number: int, _frame: Any) -> None:
+    """Begin to stop; another Ctrl-C must not leave nodes behind (stopping ends by itself)."""
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _watch(graph: Any, console: Any) -> int:

@@ -71,9 +71,21 @@ class Clockwork:
             if not self.paused:
                 ahead_ns = round(elapsed_s * self._params.speed_factor * 1e9)
                 self._simulator.advance_to(self._simulator.now_ns + ahead_ns)
+                self.paused = 0 < self._params.end_time_s * 1e9 <= self._simulator.now_ns
             self._publish_clock(self._simulator.now_ns)
         elif not self.paused:
             self._simulator.advance_to(self._wall_ns())
+
+    def _at_the_end(self) -> bool:
+        """Pause exactly at the end time, once nothing happens before it."""
+        end_ns = round(self._params.end_time_s * 1e9)
+        event_ns = self._simulator.next_event_ns
+        if self._simulator.now_ns > end_ns or (event_ns is not None and event_ns < end_ns):
+            return False
+        self._simulator.pause_at(end_ns)
+        self._publish_clock(end_ns)
+        self.paused = True
+        return True
 
     def _idle(self, elapsed_s: float) -> None:
         """Pass time at the pace of the wall, in equal steps, while there is nothing to wait for.
@@ -96,6 +108,8 @@ class Clockwork:
             self._clock_s = steady_s
             self._publish_clock(self._simulator.now_ns)
         if waiting:
+            return
+        if self._at_the_end():
             return
         if self._simulator.next_event_ns is None:
             self._idle(elapsed_s)

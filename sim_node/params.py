@@ -16,6 +16,7 @@ class SimParams:
     time_mode: str = choice('real_time', TIME_MODES, 'clock: wall, simulated at a speed, waiting')
     speed_factor: float = bounded(1.0, 0.05, 20.0, 'paced: simulated seconds per second')
     start_time_s: float = bounded(1.0, 0.001, 1e9, 'simulated time at start [s]')
+    end_time_s: float = bounded(0.0, 0.0, 1e9, 'simulated time at which to pause; 0 is never [s]')
     answer_timeout_s: float = bounded(5.0, 0.1, 600.0, 'lockstep: longest wait for a command [s]')
     answer_policy: str = choice('hold', ('hold', 'fail'), 'lockstep: what to do without an answer')
     start_paused: bool = flag(False, 'wait for sim/pause false before the first frame')

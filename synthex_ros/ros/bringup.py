@@ -161,7 +161,10 @@ class Scenario:
         own: dict[str, dict[str, Any]] = {
             'sim': {'wait_for_subscribers': sum(readers)},  # nobody misses the first frame
             'tracker': {'backend': settings['tracker']},
-            'recorder': {'output': settings['bag_dir']},
+            'recorder': {
+                'output': settings['bag_dir'],
+                'if_exists': 'next' if 'recorder' in settings['respawn'] else 'fail',
+            },
         }
         shared = {name: settings[name] for name in ('time_mode', 'seed')}
         return shared | own.get(section, {})

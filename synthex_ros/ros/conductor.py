@@ -128,7 +128,7 @@ class Conductor:
 
     def _follow(self, watch, still_alive, timeout_s: float) -> None:
         moved_s, last_s = time.monotonic(), -1.0
-        while (task_s := self._task_time_s()) < self._task.duration_s:
+        while (task_s := self._task_time_s()) < self._task.duration_s - 1e-6:
             self._executor.spin_once(timeout_sec=0.05)
             still_alive()
             watch(Progress(max(task_s, 0.0), self._error_m(task_s)))

@@ -163,6 +163,10 @@ class Graph:
         self._spin(duration_s)
         return self.poll()
 
+    def stop_node(self, section: str) -> None:
+        """Stop one node and wait for its end; it is not started again."""
+        stop_all([self.processes.pop(section)])
+
     def stop(self, term_s: float = 5.0, kill_s: float = 10.0) -> None:
         """Stop all nodes and leave the domain; calling it again does nothing.
 

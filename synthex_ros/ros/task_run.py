@@ -28,6 +28,8 @@ from synthex_ros.ros.conductor import Conductor, Progress
 from synthex_ros.ros.graph import Graph, GraphError
 
 _STILL_TIMEOUT_S = 30.0
+_DRAIN_S = 0.5
+"""Time for the recorder to take what is under way when the task ends [s]."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def prepare(
     provenance = _provenance(plain, task)
     asked += ['record:=true', f'bag_dir:={bag}', 'sim.start_paused:=true']
     asked += ['sim.wait_for_subscribers:=2']
+    asked += [f'sim.end_time_s:={sim["start_time_s"] + task.duration_s!r}']
     asked += [f'recorder.{key}:={json.dumps(value)}' for key, value in provenance.items()]
     return TaskRun(task, load_scenario(scenario, asked), bag)
 
@@ -162,6 +165,8 @@ def execute(
         say(run.task.title)
         with Conductor(run.task, start_s, graph.domain_id) as conductor:
             conductor.run(watch, alive, _STILL_TIMEOUT_S)
+        graph.wait(_DRAIN_S)
+        graph.stop_node('recorder')  # before the others send their last holds
 
 
 def score(run: TaskRun, out: Path) -> RunReport:

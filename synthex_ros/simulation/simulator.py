@@ -109,6 +109,10 @@ class Simulator:
         self._expose_if_due()
         return self._deliver()
 
+    def pause_at(self, now_ns: int) -> None:
+        """Move on to `now_ns` [ns] without an exposure or a delivery."""
+        self._move_to(now_ns)
+
     def _move_to(self, now_ns: int) -> None:
         self._room.advance(max(now_ns - self.now_ns, 0) * 1e-9)
         self.now_ns = max(now_ns, self.now_ns)

@@ -30,7 +30,8 @@ def spectrum(voltage_kv: int) -> np.ndarray:
     return np.interp(ENERGIES_KEV, energies, fluence, left=0, right=0).astype(np.float32)
 
 
-def main():
+def main() -> None:
+    """Write the table and its manifest."""
     table = np.stack([spectrum(int(voltage)) for voltage in VOLTAGES_KV])
     OUT.mkdir(exist_ok=True)
     path = OUT / 'tungsten.npz'

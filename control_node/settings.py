@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from control_node.params import ControlParams
 from synthex_ros.control.controller import Controller
 from synthex_ros.control.delay import LoopDelay
 from synthex_ros.control.frame import FrameRules
 from synthex_ros.control.guard import CommandGuard
-from synthex_ros.control.limits import JointLimits
 from synthex_ros.control.reference import TeleopGoal
 from synthex_ros.control.servo import Servo, ServoSettings
 from synthex_ros.control.tip_model import JOINT_NAMES, TipModel
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.geometry import pose_from_parameters
+from synthex_ros.joints import JointLimits
 
 
 def build_controller(params: ControlParams) -> Controller:
@@ -22,7 +24,12 @@ def build_controller(params: ControlParams) -> Controller:
     Raises:
         ValueError: values that are fine one by one but not together.
     """
-    limits = JointLimits(JOINT_NAMES, params.joint_lower, params.joint_upper, params.joint_rate)
+    limits = JointLimits(
+        JOINT_NAMES,
+        np.array(params.joint_lower),
+        np.array(params.joint_upper),
+        np.array(params.joint_rate),
+    )
     device = ContinuumParameters(
         length_m=params.device_length_m, tendon_offset_m=params.device_tendon_offset_m
     )

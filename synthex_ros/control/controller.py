@@ -13,9 +13,9 @@ from synthex_ros.control.delay import JointHistory, LoopDelay
 from synthex_ros.control.features import TipMeasurement
 from synthex_ros.control.frame import FrameRules, TrackedFrame
 from synthex_ros.control.guard import CommandGuard
-from synthex_ros.control.limits import JointLimits
 from synthex_ros.control.reference import GoalSchedule
 from synthex_ros.control.servo import Servo
+from synthex_ros.joints import JointLimits
 
 Array = NDArray[np.float64]
 
@@ -121,7 +121,7 @@ class Controller:
         here = newest[1] if stamp_ns is None else self.history.at(stamp_ns)
         slack = np.asarray(self._limits.rate) * 0.25
         if self._hold is None or np.any(np.abs(self._hold - here) > slack):
-            self._hold = self._limits.clip(here)
+            self._hold = self._limits.clamp(here)
         self.servo.release()
         if stamp_ns is not None:
             self._commanded(stamp_ns, self._hold)

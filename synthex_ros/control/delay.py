@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthex_ros.control.limits import JointLimits
+from synthex_ros.joints import JointLimits
 
 Array = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthex_ros.control.limits import JointLimits, same_names
+from synthex_ros.joints import JointLimits, same_names
 
 Array = NDArray[np.float64]
 

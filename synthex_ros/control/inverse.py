@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.control.least_squares import box_step
-from synthex_ros.control.limits import JointLimits
 from synthex_ros.control.tip_model import Correction, TipModel
+from synthex_ros.joints import JointLimits
 
 Array = NDArray[np.float64]
 
@@ -32,9 +32,9 @@ def coordinate_limits(limits: JointLimits, co_contraction_m: float) -> JointLimi
     high = min(high_1 - co_contraction_m, co_contraction_m - low_2)
     return JointLimits(
         (*limits.names[:2], 'bend'),
-        (*limits.lower[:2], low),
-        (*limits.upper[:2], high),
-        (*limits.rate[:2], min(limits.rate[2:])),
+        np.array([*limits.lower[:2], low]),
+        np.array([*limits.upper[:2], high]),
+        np.array([*limits.rate[:2], min(limits.rate[2:])]),
     )
 
 
@@ -69,7 +69,7 @@ class Inverse:
             weights: rows that weight the world error, shape (m, 3); identity if None.
             damping_scale: factor on the damping.
         """
-        here = self.limits.clip(start)
+        here = self.limits.clamp(start)
         rows = np.eye(3) if weights is None else np.asarray(weights, float)
         error = rows @ (np.asarray(target_m, float) - self.model.tip(here, correction))
         slope = rows @ self.model.jacobian(here, correction)
@@ -81,7 +81,7 @@ class Inverse:
 
         Where nothing reaches it, the ones that come closest are returned.
         """
-        here = self.limits.clip(near)
+        here = self.limits.clamp(near)
         found = [
             self._descend(start, target_m, correction)
             for start in self._starts(target_m, here, correction)
@@ -109,7 +109,7 @@ class Inverse:
         return starts or [here]
 
     def _descend(self, start, target_m, correction) -> Array:
-        q = self.limits.clip(start)
+        q = self.limits.clamp(start)
         for _ in range(12):
             after = self.refine(q, target_m, correction, damping_scale=0.1)
             if np.all(np.abs(after - q) < 1e-6):

@@ -21,9 +21,9 @@ from synthex_ros.control.features import TipMeasurement
 from synthex_ros.control.inverse import Inverse, coordinate_limits
 from synthex_ros.control.jacobian import LearningSettings, SupervisedCorrection
 from synthex_ros.control.joint_goal import JointGoal
-from synthex_ros.control.limits import JointLimits
 from synthex_ros.control.reference import Reference
 from synthex_ros.control.tip_model import TipModel, coordinates_of, joints_of
+from synthex_ros.joints import JointLimits
 
 Array = NDArray[np.float64]
 
@@ -101,8 +101,8 @@ class Servo:
             raise ValueError(f'backlash_m {play:g} leaves no bend between {box.lower} {box.upper}')
         inner = JointLimits(
             box.names,
-            (*box.lower[:2], box.lower[2] + play),
-            (*box.upper[:2], box.upper[2] - play),
+            box.lower + [0.0, 0.0, play],
+            box.upper - [0.0, 0.0, play],
             box.rate,
         )
         self._rate = np.asarray(box.rate)

@@ -9,59 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.bodies import Body
+from synthex_ros.joints import JointLimits
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class JointLimits:
-    """Travel and rate limits of the joints of a device, in the device's joint order.
-
-    Attributes:
-        names: joint names, J of them.
-        lower: lowest positions, shape (J,) [m or rad].
-        upper: highest positions, shape (J,) [m or rad].
-        rate: highest speeds, shape (J,) [m/s or rad/s].
-    """
-
-    names: tuple[str, ...]
-    lower: Array
-    upper: Array
-    rate: Array
-
-    def __post_init__(self):
-        count = len(self.names)
-        for label in ('lower', 'upper', 'rate'):
-            values = getattr(self, label)
-            if values.shape != (count,) or not np.all(np.isfinite(values)):
-                raise ValueError(f'{label} must be {count} finite numbers, got {values}')
-        if not np.all(self.lower < self.upper) or not np.all(self.rate > 0):
-            raise ValueError('limits need lower < upper and rate > 0 for every joint')
-
-    def check(self, joints: ArrayLike) -> Array:
-        """Return `joints` as float64, shape (J,), or raise ValueError.
-
-        Raises:
-            ValueError: wrong shape, or a value that is not finite.
-        """
-        values = np.asarray(joints, float)
-        if values.shape != (len(self.names),):
-            raise ValueError(f'joints must be {list(self.names)}, got shape {values.shape}')
-        if not np.all(np.isfinite(values)):
-            bad = [n for n, v in zip(self.names, values, strict=True) if not np.isfinite(v)]
-            raise ValueError(f'joints must be finite, got {values[~np.isfinite(values)]} in {bad}')
-        return values
-
-    def contains(self, joints: ArrayLike, tolerance: float = 1e-12) -> bool:
-        """Tell whether `joints`, shape (J,), lie within the travel limits."""
-        values = self.check(joints)
-        return bool(
-            np.all(values >= self.lower - tolerance) and np.all(values <= self.upper + tolerance)
-        )
-
-    def clamp(self, joints: ArrayLike) -> Array:
-        """Return `joints`, shape (J,), moved to the nearest point within the travel limits."""
-        return np.clip(self.check(joints), self.lower, self.upper)
 
 
 @dataclass(frozen=True)

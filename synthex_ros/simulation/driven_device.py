@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from synthex_ros.control.guard import CommandGuard
-from synthex_ros.control.limits import JointLimits
 from synthex_ros.devices.continuum.plant import ContinuumPlant
 from synthex_ros.geometry import Array
 from synthex_ros.simulation.trajectory import JointTrajectory
@@ -30,13 +29,7 @@ class DrivenDevice:
         self, plant: ContinuumPlant, start: ArrayLike, max_age_s: float, enabled: bool
     ) -> None:
         self._plant, self._start = plant, np.asarray(start, float)
-        limits = plant.limits
-        self._guard = CommandGuard(
-            JointLimits(
-                limits.names, tuple(limits.lower), tuple(limits.upper), tuple(limits.rate)
-            ),
-            max_age_s=max_age_s,
-        )
+        self._guard = CommandGuard(plant.limits, max_age_s=max_age_s)
         self.enabled, self.fault = enabled, ''
         self.reset()
 

@@ -6,13 +6,13 @@ from synthex_ros.control.controller import Controller
 from synthex_ros.control.delay import LoopDelay
 from synthex_ros.control.frame import FrameRules, TrackedFrame
 from synthex_ros.control.guard import CommandGuard
-from synthex_ros.control.limits import JointLimits
 from synthex_ros.control.servo import Servo
 from synthex_ros.control.tip_model import TipModel
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.devices.continuum.plant import ContinuumPlant
 from synthex_ros.geometry import CArm, make_pose
+from synthex_ros.joints import JointLimits
 
 # The insertion axis runs along the patient, the device bends to the left: both in the rest view.
 WORLD_FROM_BASE = make_pose(None, (0.0, 0.0, -0.06))

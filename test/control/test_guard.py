@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthex_ros.control.guard import KINDS, CommandGuard
-from synthex_ros.control.limits import JointLimits
+from synthex_ros.joints import JointLimits
 
 NAMES = ('insertion', 'roll', 'tendon_1', 'tendon_2')
 LIMITS = JointLimits(

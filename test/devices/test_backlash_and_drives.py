@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthex_ros.devices.base import JointLimits
 from synthex_ros.devices.continuum.backlash import Play
 from synthex_ros.devices.continuum.drives import RateLimitedDrives
+from synthex_ros.joints import JointLimits
 
 positions = st.floats(-10, 10)
 half_widths = st.floats(0, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthex_ros.devices.base import JointLimits
+from synthex_ros.joints import JointLimits
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthex_ros.devices.base import JointLimits
+from synthex_ros.joints import JointLimits
 
 JOINT_NAMES = ('insertion', 'roll', 'tendon_1', 'tendon_2')
 LANDMARK_NAMES = ('base', 'tip')

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.bodies import Body
-from synthex_ros.devices.base import DeviceState, JointLimits
+from synthex_ros.devices.base import DeviceState
 from synthex_ros.devices.continuum.backlash import Play
 from synthex_ros.devices.continuum.chain import chain_xml
 from synthex_ros.devices.continuum.drives import RateLimitedDrives
@@ -24,6 +24,7 @@ from synthex_ros.devices.continuum.mesh import continuum_bodies
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.devices.continuum.statics import equilibrium_angles
 from synthex_ros.geometry import transform_points
+from synthex_ros.joints import JointLimits
 
 Array = NDArray[np.float64]
 

@@ -1,0 +1,73 @@
+"""Randomized training batches, the same for the same seed, epoch and index."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from synthex_ros.learning.dataset import FrameSet
+from synthex_ros.learning.labelled import Labelled, render_heatmaps
+from synthex_ros.learning.network import HEATMAP_STRIDE
+from synthex_ros.learning.randomization import Randomization
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+def to_tensors(sample: Labelled, sigma_px: float) -> Batch:
+    """Return image (1, H, W) float32, mask (H, W) int64 and heat maps (L, H / 4, W / 4)."""
+    shape = (sample.image.shape[0], sample.image.shape[1])
+    heatmaps = render_heatmaps(sample.landmarks, shape, HEATMAP_STRIDE, sigma_px)
+    return (
+        torch.from_numpy(sample.image[None]),
+        torch.from_numpy(sample.mask.astype(np.int64)),
+        torch.from_numpy(heatmaps),
+    )
+
+
+class RandomizedFrames(Dataset):
+    """Crops of a frame set; an item's key is (epoch, row)."""
+
+    def __init__(
+        self, frames: FrameSet, randomization: Randomization, seed: int, sigma_px: float
+    ) -> None:
+        self._frames, self._randomization = frames, randomization
+        self._seed, self._sigma_px = seed, sigma_px
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        """Return tensors of one randomized crop."""
+        epoch, row = key
+        rng = np.random.default_rng([self._seed, epoch, row])
+        return to_tensors(self._randomization(self._frames.labelled(row), rng), self._sigma_px)
+
+
+class EpochOrder(Sampler):
+    """Every row once in an order that depends on (seed, epoch) alone."""
+
+    def __init__(self, rows: int, seed: int, epoch: int) -> None:
+        self._rows, self._seed, self._epoch = rows, seed, epoch
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __iter__(self):
+        """Yield (epoch, row)."""
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._rows)
+        return iter([(self._epoch, int(row)) for row in order])
+
+
+def epoch_loader(
+    frames: RandomizedFrames, seed: int, epoch: int, batch_size: int, workers: int
+) -> DataLoader:
+    """Return the loader of one epoch; the last incomplete batch is left out."""
+    return DataLoader(
+        frames,
+        batch_size,
+        sampler=EpochOrder(len(frames), seed, epoch),
+        num_workers=workers,
+        drop_last=True,
+    )

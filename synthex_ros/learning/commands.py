@@ -1,0 +1,104 @@
+"""`synthex generate`, `synthex train` and `synthex export`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+
+def register(subparsers) -> None:
+    """Add the sub-commands to the `synthex` parser."""
+    generate = subparsers.add_parser('generate', help='make labelled training or test frames')
+    generate.add_argument('scene', nargs='?', help='sampling ranges, such as config/generate_cm.yaml')
+    generate.add_argument('--frames', type=int, required=True, help='number of frames')
+    generate.add_argument('--out', type=Path, required=True, help='folder; continued if not empty')
+    generate.add_argument('--seed', type=int, default=0, help='same seed, same frames')
+    generate.add_argument('--workers', type=int, default=2, help='processes')
+    generate.set_defaults(handler=run_generate)
+
+    train = subparsers.add_parser('train', help='train the tracker network')
+    train.add_argument('settings', nargs='?', help='such as config/train_cm.yaml')
+    train.add_argument('--out', type=Path, default=Path('runs/cm'), help='folder of the run')
+    train.add_argument('--resume', action='store_true', help='continue from its checkpoint')
+    train.set_defaults(handler=run_train)
+
+    export = subparsers.add_parser('export', help='write the ONNX model of a training run')
+    export.add_argument('checkpoint', type=Path, help='such as runs/cm/best.pt')
+    export.add_argument('--out', type=Path, default=Path('models/cm_tracker.onnx'))
+    export.add_argument('--test', type=Path, help='held-out frames to score the model on')
+    export.add_argument('--made-by', action='append', default=[], help='command for the manifest')
+    export.set_defaults(handler=run_export)
+
+
+def _progress():
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    text = TextColumn('[progress.description]{task.description}')
+    return Progress(text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+
+def run_generate(args: argparse.Namespace) -> int:
+    """Make frames; continue where an earlier run stopped."""
+    from synthex_ros.learning.generate import generate
+    from synthex_ros.learning.sampling import SceneSampling
+    from synthex_ros.learning.settings import load_settings
+
+    sampling = load_settings(SceneSampling, args.scene)
+    with _progress() as progress:
+        task = progress.add_task('frames', total=args.frames)
+        for done in generate(sampling, args.frames, args.out, args.seed, args.workers):
+            progress.update(task, completed=done)
+    return 0
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Train and draw the loss curves."""
+    from synthex_ros.learning.curves import draw_history
+    from synthex_ros.learning.settings import load_settings
+    from synthex_ros.learning.training import Training, TrainingSettings
+
+    training = Training(load_settings(TrainingSettings, args.settings), args.out, args.resume)
+    with _progress() as progress:
+        total = training.settings.epochs * training.steps_per_epoch
+        task = progress.add_task('steps', total=total)
+
+        def report(epoch: int, step: int, loss: float) -> None:
+            done = epoch * training.steps_per_epoch + step
+            progress.update(task, completed=done, description=f'epoch {epoch + 1} loss {loss:.3f}')
+
+        training.run(report, lambda record: progress.console.print(_epoch_line(record)))
+    draw_history(args.out)
+    return 0
+
+
+def _epoch_line(record: dict) -> str:
+    return (
+        f'epoch {record["epoch"]:3d}  loss {record["mask_loss"]:.3f} mask '
+        f'{record["heatmap_loss"]:.3f} landmarks  error {record["landmark_error_mean_mm"]:.3f} mm '
+        f'= {record["landmark_error_mean_px"]:.2f} px (NCC > 0.9: '
+        f'{record["gated_error_mean_mm"]:.3f} mm, {record["detection_rate"]:.1%})  '
+        f'Dice {record["dice_mean"]:.3f}  {record["seconds"]:.0f} s'
+    )
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write the ONNX file and its manifest, and print what it scores."""
+    from rich.console import Console
+
+    from synthex_ros.learning.export import export
+
+    command = shlex.join(['synthex', *sys.argv[1:]])
+    manifest = export(args.checkpoint, args.out, args.test, [*args.made_by, command])
+    console = Console()
+    for part in ('validation', 'test', 'inference_ms'):
+        if part in manifest:
+            console.print({part: manifest[part]})
+    return 0

@@ -1,0 +1,132 @@
+"""Randomization that moves things: image, mask and landmarks are always moved together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.learning.labelled import Labelled, with_visibility
+
+Array = NDArray[np.float64]
+
+
+def warp(sample: Labelled, matrix: Array, size: int, fill: float) -> Labelled:
+    """Move a sample by an affine map into a square image.
+
+    Args:
+        sample: image, mask and landmarks.
+        matrix: maps source pixels (u, v, 1) to target pixels, shape (2, 3).
+        size: side of the target image [px].
+        fill: value of the image where the source does not reach; the mask is 0 there.
+    """
+    shift = matrix[:, 2]
+    turned = np.array_equal(matrix[:, :2], np.eye(2)) and np.array_equal(shift, np.round(shift))
+    sampling = cv2.INTER_NEAREST if turned else cv2.INTER_LINEAR
+    image = cv2.warpAffine(
+        sample.image, matrix, (size, size), flags=sampling, borderValue=float(fill)
+    )
+    mask = cv2.warpAffine(sample.mask, matrix, (size, size), flags=cv2.INTER_NEAREST)
+    points = sample.landmarks.copy()
+    points[:, :2] = points[:, :2] @ matrix[:, :2].T + shift
+    return Labelled(image, mask, with_visibility(points, (size, size)))
+
+
+def dihedral(sample: Labelled, quarter_turns: int, mirror: bool) -> Labelled:
+    """Turn a square sample by quarter turns counter-clockwise after an optional left-right flip."""
+    image, mask, points = sample.image, sample.mask, sample.landmarks.copy()
+    last = image.shape[0] - 1
+    if image.shape[0] != image.shape[1]:
+        raise ValueError(f'quarter turns need a square image, got {image.shape}')
+    if mirror:
+        image, mask = image[:, ::-1], mask[:, ::-1]
+        points[:, 0] = last - points[:, 0]
+    for _ in range(quarter_turns % 4):
+        points[:, :2] = np.column_stack([points[:, 1], last - points[:, 0]])
+    image, mask = (np.ascontiguousarray(np.rot90(a, quarter_turns)) for a in (image, mask))
+    return Labelled(image, mask, points)
+
+
+def elastic(sample: Labelled, rng: np.random.Generator, amplitude_px: float) -> Labelled:
+    """Bend a sample by a smooth random field of up to about `amplitude_px` [px]."""
+    rows, columns = sample.image.shape
+    coarse = rng.uniform(-amplitude_px, amplitude_px, (2, 6, 6)).astype(np.float32)
+    field = [cv2.resize(c, (columns, rows), interpolation=cv2.INTER_CUBIC) for c in coarse]
+    across, down = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows))
+    map_u, map_v = across + field[0], down.astype(np.float32) + field[1]
+    image = cv2.remap(
+        sample.image, map_u, map_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    mask = cv2.remap(sample.mask, map_u, map_v, cv2.INTER_NEAREST)
+    points = sample.landmarks.copy()
+    points[:, :2] = _undo_field(points[:, :2], field)
+    return Labelled(image, mask, with_visibility(points, (rows, columns)))
+
+
+def _undo_field(points: Array, field: list[NDArray[np.float32]]) -> Array:
+    """Solve target + field(target) = source by fixed-point iteration (the field is smooth)."""
+    target = points.copy()
+    for _ in range(8):
+        where = target.astype(np.float32)[None]
+        offset = [
+            cv2.remap(f, where[..., 0], where[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+            for f in field
+        ]
+        target = points - np.stack([o[0] for o in offset], axis=-1)
+    return target
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a crop is taken from a frame.
+
+    Attributes:
+        size_px: side of the crop [px].
+        device_share: part of the crops that are placed to hold the device, where there is one.
+        plain_share: part of the crops taken without rotation and scaling (still flipped).
+        scale: smallest and largest scaling.
+    """
+
+    size_px: int = 256
+    device_share: float = 0.8
+    plain_share: float = 0.4
+    scale: tuple[float, float] = (0.8, 1.25)
+
+
+def random_crop(sample: Labelled, placement: Placement, rng: np.random.Generator) -> Labelled:
+    """Take a crop at a random place, rotated, scaled and flipped at random."""
+    size = placement.size_px
+    focus = _focus(sample, placement, rng)
+    aim = np.floor(rng.uniform(0.12, 0.88, 2) * size)
+    fill = rng.uniform(-2.5, 1.5)
+    if rng.random() < placement.plain_share:
+        matrix = np.column_stack([np.eye(2), aim - np.floor(focus)])
+        moved = warp(sample, _within(matrix, sample.image.shape, size), size, fill)
+    else:
+        scale = np.exp(rng.uniform(*np.log(placement.scale)))
+        angle = rng.uniform(-np.pi, np.pi)
+        cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+        linear = np.array([[cosine, -sine], [sine, cosine]])
+        moved = warp(sample, np.column_stack([linear, aim - linear @ focus]), size, fill)
+    return dihedral(moved, int(rng.integers(4)), bool(rng.integers(2)))
+
+
+def _focus(sample: Labelled, placement: Placement, rng: np.random.Generator) -> Array:
+    """Return the source point that the crop is placed by [px]."""
+    rows, columns = sample.image.shape
+    seen = sample.landmarks[sample.landmarks[:, 2] > 0, :2]
+    if len(seen) and rng.random() < placement.device_share:
+        weights = rng.dirichlet(np.ones(len(seen)))
+        return weights @ seen
+    return rng.uniform(0, 1, 2) * [columns, rows]
+
+
+def _within(matrix: Array, shape: tuple[int, int], size: int) -> Array:
+    """Shift an unrotated crop so that it stays on the frame where the frame is large enough."""
+    result = matrix.copy()
+    for axis, length in ((0, shape[1]), (1, shape[0])):
+        if length >= size:
+            result[axis, 2] = np.clip(result[axis, 2], size - length, 0)
+    return result

@@ -1,0 +1,57 @@
+"""Losses: Dice with cross-entropy for the mask, squared error with NCC for the landmarks."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_DICE_SMOOTHING = 1.0
+_EPSILON = 1e-6
+
+
+def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """Return soft Dice plus cross-entropy of a batch, a scalar; 0 is perfect.
+
+    Args:
+        logits: foreground logits, shape (N, C - 1, H, W); the background's logit is 0.
+        mask: class ids, shape (N, H, W), int64.
+    """
+    background = torch.zeros_like(logits[:, :1])
+    full = torch.cat([background, logits], dim=1)
+    cross_entropy = functional.cross_entropy(full, mask)
+    probability = torch.softmax(full, dim=1)[:, 1:]
+    truth = functional.one_hot(mask, full.shape[1]).movedim(-1, 1)[:, 1:].to(probability.dtype)
+    overlap = (probability * truth).sum(dim=(0, 2, 3))
+    total = (probability + truth).sum(dim=(0, 2, 3))
+    dice = (2 * overlap + _DICE_SMOOTHING) / (total + _DICE_SMOOTHING)
+    return (1 - dice).mean() + cross_entropy
+
+
+def heatmap_loss(heatmaps: Tensor, target: Tensor, sigma_cells: float) -> Tensor:
+    """Return squared error plus half of 1 - NCC of a batch, a scalar; 0 is perfect.
+
+    The squared error is summed over a map and divided by pi sigma^2, the energy of a unit
+    Gaussian: predicting nothing where there is a landmark costs 1. NCC counts only for
+    landmarks that are there.
+
+    Args:
+        heatmaps: predicted maps, shape (N, L, h, w).
+        target: true maps, same shape; all zero for an invisible landmark.
+        sigma_cells: standard deviation of the Gaussian [cells].
+    """
+    squared = (heatmaps - target).square().sum(dim=(2, 3)) / (math.pi * sigma_cells**2)
+    visible = (target.amax(dim=(2, 3)) > 0).to(heatmaps.dtype)
+    ncc = correlation(heatmaps, target)
+    shape_error = ((1 - ncc) * visible).sum() / visible.sum().clamp(min=1)
+    return squared.mean() + 0.5 * shape_error
+
+
+def correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Return the normalised cross-correlation of maps (N, L, h, w), shape (N, L)."""
+    a = a - a.mean(dim=(2, 3), keepdim=True)
+    b = b - b.mean(dim=(2, 3), keepdim=True)
+    norm = torch.sqrt(a.square().sum(dim=(2, 3)) * b.square().sum(dim=(2, 3)) + _EPSILON)
+    return (a * b).sum(dim=(2, 3)) / norm

@@ -1,0 +1,167 @@
+"""What a tracker model says about itself: the JSON under the key `synthex` of the ONNX file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+KEY = 'synthex'
+FORMAT = 1
+NORMALISATION = 'zscore_log'
+
+
+class ModelMismatch(ValueError):
+    """A model file, or a frame given to it, is not what the tracker can work with."""
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Input, outputs and meaning of a tracker model.
+
+    Attributes:
+        version: version of the model.
+        input_name: name of the input tensor.
+        input_shape: shape of the input, (1, 1, rows, columns).
+        pixel_pitch_mm: detector pitch that the model was trained on [mm].
+        mask_name: output of class probabilities, shape (1, C, rows / mask_stride, ...).
+        heatmaps_name: output of landmark heat maps, shape (1, L, rows / heatmap_stride, ...).
+        classes: class names in mask order, background first.
+        landmarks: landmark names in heat map order.
+        heatmap_sigma_px: standard deviation of a landmark's Gaussian [input px].
+        heatmap_stride: input pixels a heat map cell, per side.
+        mask_stride: input pixels a mask cell, per side.
+        training: how the model was made; for people and reports.
+        licence: licence of the weights.
+    """
+
+    version: str
+    input_name: str
+    input_shape: tuple[int, int, int, int]
+    pixel_pitch_mm: float
+    mask_name: str
+    heatmaps_name: str
+    classes: tuple[str, ...]
+    landmarks: tuple[str, ...]
+    heatmap_sigma_px: float
+    heatmap_stride: int
+    mask_stride: int
+    training: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = ''
+
+    def __post_init__(self):
+        rows, columns = self.input_shape[2:]
+        if self.input_shape[:2] != (1, 1) or min(rows, columns) < 1:
+            raise ModelMismatch(
+                f'input shape must be [1, 1, rows, columns], got {list(self.input_shape)}'
+            )
+        for name in ('heatmap_stride', 'mask_stride'):
+            stride = getattr(self, name)
+            if stride < 1 or rows % stride or columns % stride:
+                raise ModelMismatch(f'{name} must divide {rows} x {columns} px, got {stride}')
+        if not (self.pixel_pitch_mm > 0 and self.heatmap_sigma_px > 0):
+            raise ModelMismatch(
+                'pixel_pitch_mm and heatmap_sigma_px must be positive, got '
+                f'{self.pixel_pitch_mm:g} and {self.heatmap_sigma_px:g}'
+            )
+        if len(self.classes) < 2 or self.classes[0] != 'background' or not self.landmarks:
+            raise ModelMismatch(
+                "a tracker model needs classes ['background', ...] and at least one landmark, "
+                f'got {list(self.classes)} and {list(self.landmarks)}'
+            )
+
+    def to_json(self) -> str:
+        """Return the JSON text stored in a model file."""
+        return json.dumps(
+            {
+                'format': FORMAT,
+                'version': self.version,
+                'input': {
+                    'name': self.input_name,
+                    'shape': list(self.input_shape),
+                    'dtype': 'float32',
+                    'pixel_pitch_mm': self.pixel_pitch_mm,
+                    'normalisation': NORMALISATION,
+                },
+                'outputs': {'mask': self.mask_name, 'heatmaps': self.heatmaps_name},
+                'classes': list(self.classes),
+                'landmarks': list(self.landmarks),
+                'heatmap_sigma_px': self.heatmap_sigma_px,
+                'heatmap_stride': self.heatmap_stride,
+                'mask_stride': self.mask_stride,
+                'training': dict(self.training),
+                'licence': self.licence,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelMetadata:
+        """Return the metadata of a JSON text.
+
+        Raises:
+            ModelMismatch: not JSON, a key is missing, or a format or normalisation unknown here.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ModelMismatch(f'metadata {KEY!r} is not JSON: {error}') from error
+        if not isinstance(data, dict) or data.get('format') != FORMAT:
+            got = data.get('format') if isinstance(data, dict) else type(data).__name__
+            raise ModelMismatch(
+                f'metadata format must be {FORMAT}, got {got!r}; '
+                'export the model again with `synthex export` of this version'
+            )
+        try:
+            return cls._from_dict(data)
+        except (KeyError, TypeError) as error:
+            raise ModelMismatch(
+                f'metadata lacks or mistypes {error}; export the model with `synthex export`'
+            ) from error
+
+    @classmethod
+    def _from_dict(cls, data: Mapping[str, Any]) -> ModelMetadata:
+        source, outputs = data['input'], data['outputs']
+        if (source['normalisation'], source['dtype']) != (NORMALISATION, 'float32'):
+            raise ModelMismatch(
+                f"input must be float32 normalised by '{NORMALISATION}', got "
+                f"{source['dtype']} by '{source['normalisation']}'"
+            )
+        batch, channels, rows, columns = (int(n) for n in source['shape'])
+        return cls(
+            version=str(data['version']),
+            input_name=str(source['name']),
+            input_shape=(batch, channels, rows, columns),
+            pixel_pitch_mm=float(source['pixel_pitch_mm']),
+            mask_name=str(outputs['mask']),
+            heatmaps_name=str(outputs['heatmaps']),
+            classes=tuple(data['classes']),
+            landmarks=tuple(data['landmarks']),
+            heatmap_sigma_px=float(data['heatmap_sigma_px']),
+            heatmap_stride=int(data['heatmap_stride']),
+            mask_stride=int(data['mask_stride']),
+            training=data['training'],
+            licence=str(data['licence']),
+        )
+
+    @classmethod
+    def from_onnx(cls, path) -> ModelMetadata:
+        """Return the metadata of a model file.
+
+        Raises:
+            ModelMismatch: not a model file, or no usable metadata.
+        """
+        from synthex_ros.tracking.model import open_session
+
+        return cls.from_session(open_session(path, 1), path)
+
+    @classmethod
+    def from_session(cls, session, path) -> ModelMetadata:
+        """Return the metadata of an opened ONNX Runtime session; `path` is for messages."""
+        stored = session.get_modelmeta().custom_metadata_map
+        if KEY not in stored:
+            raise ModelMismatch(
+                f'{path} has no {KEY!r} metadata (it has {sorted(stored) or "none"}); '
+                'use a model written by `synthex export`, such as models/cm_tracker.onnx'
+            )
+        return cls.from_json(stored[KEY])

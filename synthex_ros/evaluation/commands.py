@@ -20,10 +20,12 @@ def _register_evaluate(subparsers: Any) -> None:
         help='score a bag or a tracker model',
         description='synthex evaluate BAG [--out DIR]: report.json, report.html and a preview '
         'from the bag alone.  synthex evaluate model MODEL.onnx --data DIR: landmark errors, '
-        'detection and Dice on a data set, gated and ungated.',
+        'detection and Dice on a data set, gated and ungated.  synthex evaluate task CM-1|CM-2 '
+        '[key:=value ...]: run the closed loop on a task and score it.',
     )
     parser.add_argument('subject', help=f'a bag, or one of: {", ".join(SUBJECTS)}')
-    parser.add_argument('name', nargs='?', help='the model file')
+    parser.add_argument('name', nargs='?', help='the model file, or the task')
+    parser.add_argument('overrides', nargs='*', metavar='key:=value', help='task: settings')
     parser.add_argument('--out', type=Path, help='folder (bag) or JSON file (model) to write')
     parser.add_argument('--data', type=Path, help='data set folder')
     parser.add_argument('--threads', type=int, default=2, help='CPU threads of the model')

@@ -159,8 +159,29 @@ def demo_task(kinematics: ContinuumKinematics, world_from_device_base: Array, se
     )
 
 
+def real_time_task(
+    kinematics: ContinuumKinematics, world_from_device_base: Array, seed: int
+) -> Task:
+    """RT-1: a minute of real time; no frame may be lost and every command has to be fresh."""
+    reach = reach_task(kinematics, world_from_device_base, seed, count=15)
+    return Task(
+        name='RT-1',
+        title='reach 15 random targets in a minute of real time',
+        duration_s=reach.duration_s,
+        targets=reach.targets,
+        scenario={'time_mode': 'real_time'},
+        limits={
+            **reach.limits,
+            'frames_lost': 0.0,
+            'latency_p50_ms': 50.0,
+            'latency_p99_ms': 110.0,
+        },
+    )
+
+
 TASKS: dict[str, Callable[..., Task]] = {
     'CM-1': reach_task,
     'CM-2': circle_task,
+    'RT-1': real_time_task,
     'demo': demo_task,
 }

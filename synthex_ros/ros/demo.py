@@ -7,9 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from synthex_ros.evaluation import commands as evaluation
+
 
 def register(subparsers: Any) -> None:
-    """Add `demo` to the command line."""
+    """Add `demo`, and `task` as a subject of `evaluate`, to the command line."""
+    evaluation.SUBJECTS['task'] = run_evaluate_task
     parser = subparsers.add_parser(
         'demo',
         help='steer a manipulator in a chest CT and write a report',
@@ -27,6 +30,14 @@ def register(subparsers: Any) -> None:
 def run_demo(args: argparse.Namespace) -> int:
     """Run the demo; return 0 when the report passed, 1 when a limit was broken."""
     return run_task(args.task, args.out, args.scenario, args.overrides, args.verbose)
+
+
+def run_evaluate_task(args: argparse.Namespace) -> int:
+    """Run `synthex evaluate task NAME`; return 0 when the report passed."""
+    if args.name is None:
+        raise ValueError('usage: synthex evaluate task CM-1|CM-2 [key:=value ...] [--out DIR]')
+    out = args.out or Path('out') / args.name
+    return run_task(args.name, out, 'chest_cm.yaml', args.overrides, verbose=False)
 
 
 def run_task(name: str, out: Path, scenario: str, overrides: list[str], verbose: bool) -> int:

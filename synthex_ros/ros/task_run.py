@@ -67,13 +67,14 @@ def prepare(
     if name not in TASKS:
         raise ValueError(f'task must be one of {", ".join(TASKS)}, got {name!r}')
     bag = out / 'bag'
-    asked = ['time_mode:=lockstep', *overrides]
-    plain = load_scenario(scenario, asked)
+    plain = load_scenario(scenario, overrides)
     sim = plain.node('sim').parameters
     task = TASKS[name](_kinematics(sim), _base(sim), int(plain.settings['seed']))
-    asked = [f'{key}:={json.dumps(value)}' for key, value in task.scenario.items()] + asked
+    asked = ['time_mode:=lockstep']
+    asked += [f'{key}:={json.dumps(value)}' for key, value in task.scenario.items()]
+    asked += overrides
     shutil.rmtree(bag, ignore_errors=True)
-    provenance = _provenance(plain, task)
+    provenance = _provenance(load_scenario(scenario, asked), task)
     asked += ['record:=true', f'bag_dir:={bag}', 'sim.start_paused:=true']
     asked += ['sim.wait_for_subscribers:=2']
     asked += [f'sim.end_time_s:={sim["start_time_s"] + task.duration_s!r}']

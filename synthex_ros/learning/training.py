@@ -205,9 +205,11 @@ class Training:
         return summarise(scores, self.metadata.pixel_pitch_mm).plain()
 
     def _save(self, record: dict[str, Any]) -> None:
-        better = record['landmark_error_mean_mm'] + (1 - record['dice_mean']) < self._best
+        record = json.loads(json.dumps(record))  # plain numbers: checkpoints hold no code
+        loss = record['landmark_error_mean_mm'] + (1 - record['dice_mean'])
+        better = loss < self._best
         if better:
-            self._best = record['landmark_error_mean_mm'] + (1 - record['dice_mean'])
+            self._best = loss
         state = {
             'settings': as_plain(self.settings),
             'network': self.network.state_dict(),

@@ -11,7 +11,9 @@ from pathlib import Path
 def register(subparsers) -> None:
     """Add the sub-commands to the `synthex` parser."""
     generate = subparsers.add_parser('generate', help='make labelled training or test frames')
-    generate.add_argument('scene', nargs='?', help='sampling ranges, such as config/generate_cm.yaml')
+    generate.add_argument(
+        'scene', nargs='?', help='sampling ranges, such as config/generate_cm.yaml'
+    )
     generate.add_argument('--frames', type=int, required=True, help='number of frames')
     generate.add_argument('--out', type=Path, required=True, help='folder; continued if not empty')
     generate.add_argument('--seed', type=int, default=0, help='same seed, same frames')

@@ -62,7 +62,7 @@ class FrameFolder:
         return json.loads(path.read_text())
 
     def annotations(self) -> list[dict[str, Any]]:
-        """Return the annotations in order; a line cut short by a crash is removed from the file."""
+        """Return the annotations in order; a line that a crash cut short is removed."""
         path = self.root / 'annotations.jsonl'
         if not path.exists():
             return []
@@ -77,7 +77,9 @@ class FrameFolder:
         with (self.root / 'annotations.jsonl').open('a') as file:
             file.writelines(json.dumps(item) + '\n' for item in annotations)
 
-    def write_images(self, index: int, counts: NDArray[np.uint16], mask: NDArray[np.uint8]) -> None:
+    def write_images(
+        self, index: int, counts: NDArray[np.uint16], mask: NDArray[np.uint8]
+    ) -> None:
         """Write image and mask of frame `index`.
 
         Raises:
@@ -101,7 +103,7 @@ class FrameFolder:
                 f'frame {index} of {self.root} is missing or damaged; delete the folder and '
                 'generate it again'
             )
-        return counts.astype(np.uint16, copy=False), mask
+        return np.asarray(counts, np.uint16), np.asarray(mask, np.uint8)
 
     def _path(self, part: str, index: int) -> Path:
         return self.root / part / f'{index:06d}.png'

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def write_onnx(network: TrackerNetwork, metadata: ModelMetadata, path: Path) -> 
 
 
 def difference(
-    network: TrackerNetwork, model: TrackerModel, counts: Sequence[np.ndarray]
+    network: TrackerNetwork, model: TrackerModel, counts: Iterable[np.ndarray]
 ) -> float:
     """Return the greatest difference between the network and its ONNX file on some images."""
     infer = predictor(network)

@@ -13,6 +13,13 @@ from synthex_ros.learning.labelled import Labelled, with_visibility
 Array = NDArray[np.float64]
 
 
+def _labelled(image: NDArray, mask: NDArray, landmarks: Array) -> Labelled:
+    """Wrap moved pixels, which OpenCV leaves in their type, in C order."""
+    return Labelled(
+        np.ascontiguousarray(image, np.float32), np.ascontiguousarray(mask, np.uint8), landmarks
+    )
+
+
 def warp(sample: Labelled, matrix: Array, size: int, fill: float) -> Labelled:
     """Move a sample by an affine map into a square image.
 
@@ -31,11 +38,11 @@ def warp(sample: Labelled, matrix: Array, size: int, fill: float) -> Labelled:
     mask = cv2.warpAffine(sample.mask, matrix, (size, size), flags=cv2.INTER_NEAREST)
     points = sample.landmarks.copy()
     points[:, :2] = points[:, :2] @ matrix[:, :2].T + shift
-    return Labelled(image, mask, with_visibility(points, (size, size)))
+    return _labelled(image, mask, with_visibility(points, (size, size)))
 
 
 def dihedral(sample: Labelled, quarter_turns: int, mirror: bool) -> Labelled:
-    """Turn a square sample by quarter turns counter-clockwise after an optional left-right flip."""
+    """Turn a square sample counter-clockwise after an optional left-right flip."""
     image, mask, points = sample.image, sample.mask, sample.landmarks.copy()
     last = image.shape[0] - 1
     if image.shape[0] != image.shape[1]:
@@ -45,8 +52,7 @@ def dihedral(sample: Labelled, quarter_turns: int, mirror: bool) -> Labelled:
         points[:, 0] = last - points[:, 0]
     for _ in range(quarter_turns % 4):
         points[:, :2] = np.column_stack([points[:, 1], last - points[:, 0]])
-    image, mask = (np.ascontiguousarray(np.rot90(a, quarter_turns)) for a in (image, mask))
-    return Labelled(image, mask, points)
+    return _labelled(np.rot90(image, quarter_turns), np.rot90(mask, quarter_turns), points)
 
 
 def elastic(sample: Labelled, rng: np.random.Generator, amplitude_px: float) -> Labelled:
@@ -62,17 +68,16 @@ def elastic(sample: Labelled, rng: np.random.Generator, amplitude_px: float) -> 
     mask = cv2.remap(sample.mask, map_u, map_v, cv2.INTER_NEAREST)
     points = sample.landmarks.copy()
     points[:, :2] = _undo_field(points[:, :2], field)
-    return Labelled(image, mask, with_visibility(points, (rows, columns)))
+    return _labelled(image, mask, with_visibility(points, (rows, columns)))
 
 
 def _undo_field(points: Array, field: list[NDArray[np.float32]]) -> Array:
     """Solve target + field(target) = source by fixed-point iteration (the field is smooth)."""
     target = points.copy()
     for _ in range(8):
-        where = target.astype(np.float32)[None]
+        u, v = np.moveaxis(target.astype(np.float32)[None], -1, 0)
         offset = [
-            cv2.remap(f, where[..., 0], where[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
-            for f in field
+            cv2.remap(f, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for f in field
         ]
         target = points - np.stack([o[0] for o in offset], axis=-1)
     return target

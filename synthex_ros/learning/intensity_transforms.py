@@ -36,6 +36,11 @@ def _same_scale(image: Image, like: Image) -> Image:
     return image * np.float32(gain) + np.float32(wanted - gain * mean)
 
 
+def _float(pixels: NDArray) -> Image:
+    """Return what OpenCV gives for a float32 image as what it is; no copy."""
+    return np.asarray(pixels, np.float32)
+
+
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Image:
     return rng.standard_normal(shape, dtype=np.float32)
 
@@ -95,9 +100,9 @@ def blur(image: Image, rng: np.random.Generator) -> Image:
     SyntheX goes to 3 px and 7 px on frames of the same pitch; more than this wipes out notches.
     """
     if rng.random() < 0.5:
-        return cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 2.0)))
+        return _float(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 2.0))))
     side = int(rng.integers(1, 3)) * 2 + 1
-    return cv2.blur(image, (side, side))
+    return _float(cv2.blur(image, (side, side)))
 
 
 def box_corruption(image: Image, rng: np.random.Generator) -> Image:
@@ -126,8 +131,9 @@ def _boxes(shape: tuple[int, ...], rng: np.random.Generator, count: int, side: f
     boxes = []
     for _ in range(count):
         start, extent = rng.uniform(0, 1, 2), rng.uniform(0.02, side, 2)
-        ends = [(int(s * n), int((s + e) * n) + 1) for s, e, n in zip(start, extent, shape, strict=True)]
-        boxes.append((slice(*ends[0]), slice(*ends[1])))
+        low, high = start * shape, (start + extent) * shape
+        rows, columns = (slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+        boxes.append((rows, columns))
     return boxes
 
 
@@ -139,7 +145,8 @@ def sharpen(image: Image, rng: np.random.Generator) -> Image:
         return image + np.float32(amount) * (image - soft)
     kernel = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) * amount * 0.5
     kernel[1, 1] = 1.0
-    return cv2.filter2D(image, -1, np.rot90(kernel, int(rng.integers(4))).copy())
+    turned = np.rot90(kernel, int(rng.integers(4))).copy()
+    return _float(cv2.filter2D(image, -1, turned))
 
 
 def pooling(image: Image, rng: np.random.Generator) -> Image:
@@ -152,11 +159,11 @@ def pooling(image: Image, rng: np.random.Generator) -> Image:
     if kind == 0:
         rows, columns = image.shape
         small = cv2.resize(image, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
-        return cv2.resize(small, (columns, rows), interpolation=cv2.INTER_NEAREST)
+        return _float(cv2.resize(small, (columns, rows), interpolation=cv2.INTER_NEAREST))
     window = np.ones((3, 3), np.uint8)
     if kind == 1:
-        return cv2.dilate(image, window)
-    return cv2.erode(image, window) if kind == 2 else cv2.medianBlur(image, 3)
+        return _float(cv2.dilate(image, window))
+    return _float(cv2.erode(image, window) if kind == 2 else cv2.medianBlur(image, 3))
 
 
 def multiply(image: Image, rng: np.random.Generator) -> Image:

@@ -69,9 +69,7 @@ class TrackerNetwork(nn.Module):
         )
         self.deep = _Residual(widths[-1])
         self.up = nn.ModuleList(_Merge(b, a) for a, b in reversed(pairs[1:]))
-        self.heatmaps = nn.Sequential(
-            _convolution(widths[1], 16), nn.Conv2d(16, landmarks, 1)
-        )
+        self.heatmaps = nn.Sequential(_convolution(widths[1], 16), nn.Conv2d(16, landmarks, 1))
         self.to_half = nn.Conv2d(widths[1], widths[0] * 4, 1)
         self.refine = _convolution(2 * widths[0], widths[0])
         self.to_full = nn.Conv2d(widths[0], 4 * (classes - 1), 1)

@@ -38,7 +38,7 @@ class SceneSampling:
 
     Attributes:
         anatomy: sample name or path of the CT.
-        frames_per_view: device poses drawn for a C-arm view; the anatomy is rendered once for them.
+        frames_per_view: device poses for a C-arm view; its anatomy is rendered once.
         step_m: distance between samples on a ray through the CT [m].
         primary_deg: LAO (+) / RAO (-) angle.
         secondary_deg: CRAN (+) / CAUD (-) angle.
@@ -143,7 +143,8 @@ def draw_view(
     """Draw a C-arm view with the isocentre near `centre_patient_m` [m], shape (3,)."""
     distance = rng.uniform(*sampling.source_to_isocenter_m)
     primary, secondary = (
-        np.radians(rng.uniform(*limits)) for limits in (sampling.primary_deg, sampling.secondary_deg)
+        np.radians(rng.uniform(*limits))
+        for limits in (sampling.primary_deg, sampling.secondary_deg)
     )
     joints = joints_of_clinical(primary, secondary)
     box = np.array(sampling.isocenter_box_m)
@@ -192,9 +193,8 @@ def draw_frame(
     roll = rng.uniform(-np.pi, np.pi)
     ends = kinematics.landmarks(angles, 0.0, roll)
     limit = np.radians(sampling.out_of_plane_deg)
-    turn = (
-        rotation('z', rng.uniform(-np.pi, np.pi))
-        @ rotation('y', np.pi / 2 + rng.uniform(-limit, limit))
+    turn = rotation('z', rng.uniform(-np.pi, np.pi)) @ rotation(
+        'y', np.pi / 2 + rng.uniform(-limit, limit)
     )
     rows, columns = seen.view.geometry.shape_px
     margin = sampling.border_share

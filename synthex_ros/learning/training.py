@@ -172,7 +172,7 @@ class Training:
         sigma = settings.heatmap_sigma_px / HEATMAP_STRIDE
         second = heatmap_loss(heatmaps.float(), target, sigma)
         self._optimizer.zero_grad(set_to_none=True)
-        (first + settings.heatmap_weight * second).backward()  # type: ignore[no-untyped-call]
+        (first + settings.heatmap_weight * second).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self._optimizer.step()
         self._step += 1

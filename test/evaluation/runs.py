@@ -59,7 +59,8 @@ def camera_info(stamp_ns):
     k[:2] *= 2
     k[:2, 2] += 0.5
     return TYPES['sensor_msgs/msg/CameraInfo'](
-        header(stamp_ns), 2 * SIZE, 2 * SIZE, 'plumb_bob', np.zeros(5), k.ravel(), np.eye(3).ravel(),
+        header(stamp_ns), 2 * SIZE, 2 * SIZE, 'plumb_bob',
+        np.zeros(5), k.ravel(), np.eye(3).ravel(),
         np.c_[k, [0, 0, 0]].ravel(), 2, 2,
         TYPES['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False),
     )  # fmt: skip

@@ -3,9 +3,9 @@
 Arguments, back ends and parameters come from `synthex_ros.ros.bringup`, as for `synthex up`.
 """
 
+from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from launch import LaunchDescription
 from synthex_ros.ros.launching import declare_arguments, node_actions
 
 

@@ -1,8 +1,8 @@
 """`ros2 launch synthex_ros controller.launch.py`: the controller of a scenario, alone."""
 
+from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from launch import LaunchDescription
 from synthex_ros.ros.launching import declare_arguments, node_actions
 
 

@@ -1,0 +1,171 @@
+"""Image, mask and landmarks move together: each is measured from the moved pixels."""
+
+import numpy as np
+import pytest
+
+from synthex_ros.learning.geometry_transforms import (
+    Placement,
+    dihedral,
+    elastic,
+    random_crop,
+    warp,
+)
+from synthex_ros.learning.labelled import inside, render_heatmaps
+from synthex_ros.learning.randomization import Randomization
+
+from .drawing import RADIUS_PX, blob_at, blob_centre, centroid
+
+SIZE = 192
+CROP = 128
+POINTS = np.array([[70.0, 118.0], [121.0, 61.0]])
+MARGIN_PX = RADIUS_PX * 1.3 + 8
+BORDER_PX = 2.5
+
+
+def small_affine(sample, rng):
+    angle, scale = rng.uniform(-0.1, 0.1), rng.uniform(0.9, 1.1)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    shear = np.array([[1, np.tan(rng.uniform(-0.04, 0.04))], [0, 1]])
+    middle = np.full(2, SIZE / 2)
+    shift = middle - turn @ shear @ middle + rng.uniform(-20, 20, 2)
+    return warp(sample, np.column_stack([turn @ shear, shift]), SIZE, 0.0)
+
+
+def still(**probabilities):
+    return Randomization(
+        Placement(CROP), regular_probability=0, strong_probability=0, **probabilities
+    )
+
+
+TRANSFORMS = {
+    'small_affine': small_affine,
+    'dihedral': lambda sample, rng: dihedral(sample, int(rng.integers(4)), bool(rng.integers(2))),
+    'elastic': lambda sample, rng: elastic(sample, rng, 3.0),
+    'plain_crop': lambda sample, rng: random_crop(sample, Placement(CROP, plain_share=1), rng),
+    'turned_crop': lambda sample, rng: random_crop(sample, Placement(CROP, plain_share=0), rng),
+    'anywhere': lambda sample, rng: random_crop(sample, Placement(CROP, device_share=0), rng),
+    'all': lambda sample, rng: still(elastic_probability=1.0)(sample, rng),
+}
+SEEDS = range(20)
+
+
+@pytest.fixture(scope='module')
+def samples():
+    return [blob_at(POINTS, (SIZE, SIZE), which) for which in range(len(POINTS))]
+
+
+def well_inside(landmark, shape):
+    return np.all(landmark[:2] > MARGIN_PX) and np.all(landmark[:2] < shape[0] - MARGIN_PX)
+
+
+@pytest.mark.parametrize('name', TRANSFORMS)
+def test_blob_and_disc_follow_their_landmark(name, samples):
+    measured = 0
+    for seed in SEEDS:
+        for which, sample in enumerate(samples):
+            moved = TRANSFORMS[name](sample, np.random.default_rng(seed))
+            landmark = moved.landmarks[which]
+            if well_inside(landmark, moved.image.shape):
+                measured += 1
+                assert landmark[2] == 1
+                assert blob_centre(moved.image) == pytest.approx(landmark[:2], abs=0.5)
+                disc = centroid(moved.mask == which + 1)
+                assert disc == pytest.approx(landmark[:2], abs=1.0)
+    assert measured >= 5
+
+
+@pytest.mark.parametrize('name', TRANSFORMS)
+def test_types_class_ids_and_shapes_are_kept(name, samples):
+    for seed in SEEDS:
+        moved = TRANSFORMS[name](samples[0], np.random.default_rng(seed))
+        assert moved.image.dtype == np.float32
+        assert moved.mask.dtype == np.uint8
+        assert moved.image.shape == moved.mask.shape
+        assert moved.image.flags.c_contiguous
+        assert moved.mask.flags.c_contiguous
+        assert set(np.unique(moved.mask)) <= {0, 1, 2}
+        assert moved.landmarks.shape == (2, 3)
+
+
+@pytest.mark.parametrize('name', TRANSFORMS)
+def test_same_seed_same_result(name, samples):
+    first, second = (TRANSFORMS[name](samples[0], np.random.default_rng(3)) for _ in range(2))
+    for part in ('image', 'mask', 'landmarks'):
+        np.testing.assert_array_equal(getattr(first, part), getattr(second, part))
+
+
+@pytest.mark.parametrize('name', TRANSFORMS)
+def test_landmark_is_visible_exactly_where_it_is_on_the_image(name, samples):
+    """SyntheX's affine marked every landmark invisible and so trained no landmark."""
+    seen = 0
+    for seed in range(60):
+        moved = TRANSFORMS[name](samples[0], np.random.default_rng(seed))
+        rows, columns = moved.image.shape
+        for u, v, visible in moved.landmarks:
+            to_border = min(u, v, columns - 1 - u, rows - 1 - v) + 0.5
+            on_image = to_border >= 0
+            if name != 'all' or abs(to_border) > BORDER_PX:  # bending may push one back over it
+                assert visible == on_image
+            seen += on_image
+        targets = render_heatmaps(moved.landmarks, (rows, columns), 4, 7.0)
+        np.testing.assert_array_equal(targets.max(axis=(1, 2)) > 0, moved.landmarks[:, 2] > 0)
+    assert seen > 30
+
+
+def test_landmark_that_leaves_by_each_side_becomes_invisible(samples):
+    for shift in ([-80, 0], [80, 0], [0, -130], [0, 130]):
+        matrix = np.column_stack([np.eye(2), np.array(shift, float)])
+        moved = warp(samples[0], matrix, SIZE, 0.0)
+        expected = inside(POINTS + shift, (SIZE, SIZE))
+        np.testing.assert_array_equal(moved.landmarks[:, 2], expected)
+        assert not expected.all()
+
+
+def test_invisible_landmark_never_comes_back(samples):
+    sample = samples[0]
+    sample.landmarks[1, 2] = 0
+    try:
+        for transform in TRANSFORMS.values():
+            for seed in SEEDS:
+                assert transform(sample, np.random.default_rng(seed)).landmarks[1, 2] == 0
+    finally:
+        sample.landmarks[1, 2] = 1
+
+
+def test_plain_crop_copies_pixels(samples):
+    """Without rotation no grey value is interpolated, so notches stay as sharp as rendered."""
+    rng = np.random.default_rng(0)
+    crop = random_crop(samples[0], Placement(CROP, plain_share=1), rng)
+    assert np.isin(crop.image, samples[0].image).all()
+
+
+def test_four_quarter_turns_and_two_flips_are_nothing(samples):
+    turned = samples[0]
+    for _ in range(4):
+        turned = dihedral(turned, 1, False)
+    turned = dihedral(dihedral(turned, 0, True), 0, True)
+    np.testing.assert_array_equal(turned.image, samples[0].image)
+    np.testing.assert_allclose(turned.landmarks, samples[0].landmarks)
+
+
+def test_quarter_turn_of_an_oblong_image_is_refused():
+    with pytest.raises(ValueError, match='square image, got'):
+        dihedral(blob_at(POINTS, (SIZE, 150), 0), 1, False)
+
+
+def test_probabilities_are_checked():
+    with pytest.raises(ValueError, match='strong_probability must be 0..1, got 2'):
+        Randomization(strong_probability=2)
+
+
+def test_full_randomization_keeps_labels_of_the_still_one(samples):
+    """Grey values are changed after everything has been moved, so labels do not depend on them."""
+    for seed in SEEDS:
+        quiet = still(elastic_probability=0.5)(samples[0], np.random.default_rng(seed))
+        loud = Randomization(
+            Placement(CROP), regular_probability=1, strong_probability=1, elastic_probability=0.5
+        )(samples[0], np.random.default_rng(seed))
+        np.testing.assert_array_equal(quiet.mask, loud.mask)
+        np.testing.assert_array_equal(quiet.landmarks, loud.landmarks)
+        assert loud.image.dtype == np.float32
+        assert not np.array_equal(quiet.image, loud.image)

@@ -62,6 +62,7 @@ class TrackerNetwork(nn.Module):
         self, landmarks: int = 2, classes: int = 2, widths: tuple[int, ...] = WIDTHS
     ) -> None:
         super().__init__()
+        self.classes = classes
         self.stem = _convolution(1, widths[0], 5, 2)
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
         self.down = nn.ModuleList(
@@ -100,11 +101,12 @@ class ExportedNetwork(nn.Module):
     def __init__(self, network: TrackerNetwork) -> None:
         super().__init__()
         self.network = network
+        self._one_foreground = network.classes == 2
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities (N, C, H, W) and heat maps (N, L, H / 4, W / 4)."""
         logits, heatmaps = self.network(image)
-        if logits.shape[1] == 1:
+        if self._one_foreground:
             foreground = torch.sigmoid(logits)
             return torch.cat([1 - foreground, foreground], dim=1), heatmaps
         background = torch.zeros_like(logits[:, :1])

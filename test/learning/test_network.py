@@ -1,0 +1,178 @@
+"""The network's shapes and size, what its losses reward, and that it can learn."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='training needs torch (extra `train`)')
+
+from synthex_ros.learning.batches import EpochOrder, to_tensors  # noqa: E402
+from synthex_ros.learning.labelled import Labelled  # noqa: E402
+from synthex_ros.learning.losses import correlation, heatmap_loss, mask_loss  # noqa: E402
+from synthex_ros.learning.network import (  # noqa: E402
+    HEATMAP_STRIDE,
+    ExportedNetwork,
+    TrackerNetwork,
+    parameter_count,
+)
+
+from .drawing import blob_at  # noqa: E402
+
+SIGMA_PX = 7.0
+SIGMA = SIGMA_PX / HEATMAP_STRIDE
+
+
+@pytest.fixture(autouse=True, scope='module')
+def one_thread():
+    """Threads that wait for each other are slow beside other work on the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def batch(count=2, size=64):
+    """Return tensors of pictures with a blob at the base and discs at both ends."""
+    samples = []
+    for index in range(count):
+        points = np.array([[16.0 + 8 * index, 20.0], [44.0, 46.0 - 8 * index]])
+        drawn = blob_at(points, (size, size), 0)
+        image = (drawn.image - drawn.image.mean()) / drawn.image.std()
+        mask = (drawn.mask > 0).astype(np.uint8)
+        samples.append(to_tensors(Labelled(image + mask, mask, drawn.landmarks), SIGMA_PX))
+    return [torch.stack(part) for part in zip(*samples, strict=True)]
+
+
+@pytest.mark.parametrize('size', [(256, 256), (512, 512), (96, 160)])
+def test_fully_convolutional(size):
+    network = TrackerNetwork(landmarks=3, classes=4).eval()
+    with torch.inference_mode():
+        logits, heatmaps = network(torch.zeros(1, 1, *size))
+        classes, same = ExportedNetwork(network)(torch.zeros(1, 1, *size))
+    cells = (size[0] // HEATMAP_STRIDE, size[1] // HEATMAP_STRIDE)
+    assert logits.shape == (1, 3, *size)
+    assert heatmaps.shape == same.shape == (1, 3, *cells)
+    assert classes.shape == (1, 4, *size)
+
+
+def test_small_enough_for_a_processor_without_accelerator():
+    assert 0.1e6 < parameter_count(TrackerNetwork()) <= 0.6e6
+
+
+@pytest.mark.parametrize('classes', [2, 4])
+def test_exported_classes_are_probabilities(classes):
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        network = ExportedNetwork(TrackerNetwork(classes=classes)).eval()
+        probability, _ = network(torch.randn(1, 1, 64, 64) * 3)
+    assert probability.min() >= 0
+    torch.testing.assert_close(probability.sum(dim=1), torch.ones(1, 64, 64))
+
+
+def test_moving_the_picture_moves_the_answer():
+    """Steps of the coarsest grid, away from the borders."""
+    torch.manual_seed(0)
+    network = TrackerNetwork().eval()
+    image = torch.zeros(1, 1, 384, 384)
+    image[..., 170:180, 170:200] = 3
+    with torch.inference_mode():
+        logits, heatmaps = network(image)
+        moved_logits, moved_heatmaps = network(image.roll((32, -32), dims=(2, 3)))
+    inner = slice(176, 208)
+    torch.testing.assert_close(
+        logits.roll((32, -32), dims=(2, 3))[..., inner, inner],
+        moved_logits[..., inner, inner],
+        atol=1e-3, rtol=1e-3,
+    )  # fmt: skip
+    cells = slice(44, 52)
+    torch.testing.assert_close(
+        heatmaps.roll((8, -8), dims=(2, 3))[..., cells, cells],
+        moved_heatmaps[..., cells, cells],
+        atol=1e-3, rtol=1e-3,
+    )  # fmt: skip
+
+
+def test_learns_two_pictures_by_heart():
+    torch.manual_seed(0)
+    image, mask, target = batch()
+    network = TrackerNetwork(widths=(8, 16, 16, 32, 32)).train()
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
+    losses = []
+    for _ in range(60):
+        logits, heatmaps = network(image)
+        loss = mask_loss(logits, mask) + 2 * heatmap_loss(heatmaps, target, SIGMA)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.15 * losses[0]
+
+
+def test_mask_loss_is_zero_for_the_truth_and_grows_with_error():
+    _, mask, _ = batch()
+    confident = (mask[:, None].float() * 2 - 1) * 20
+    values = [mask_loss(confident * gain, mask).item() for gain in (1.0, 0.05, 0.0, -0.05)]
+    assert values[0] == pytest.approx(0, abs=1e-4)
+    assert values == sorted(values)
+
+
+def test_mask_loss_without_any_device_is_finite_and_least_for_background():
+    empty = torch.zeros(2, 32, 32, dtype=torch.int64)
+    logits = torch.full((2, 1, 32, 32), -20.0, requires_grad=True)
+    loss = mask_loss(logits, empty)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-4)
+    assert torch.isfinite(logits.grad).all()
+    assert mask_loss(torch.zeros(2, 1, 32, 32), empty) > 0.5
+
+
+def test_heatmap_loss_is_zero_for_the_truth_and_one_and_a_half_for_nothing():
+    _, _, target = batch()
+    assert heatmap_loss(target, target, SIGMA).item() == pytest.approx(0, abs=1e-4)
+    nothing = heatmap_loss(torch.zeros_like(target), target, SIGMA).item()
+    assert nothing == pytest.approx(1 + 0.5, rel=0.05)
+
+
+def test_heatmap_loss_falls_towards_the_landmark():
+    _, _, target = batch()
+    values = [
+        heatmap_loss(target.roll(shift, dims=3), target, SIGMA).item() for shift in (4, 2, 1, 0)
+    ]
+    assert values == sorted(values, reverse=True)
+
+
+def test_absent_landmark_asks_for_an_empty_map():
+    _, _, target = batch()
+    target = target.clone()
+    target[:, 1] = 0
+    heatmaps = torch.zeros_like(target).requires_grad_()
+    heatmap_loss(heatmaps, target, SIGMA).backward()
+    assert torch.isfinite(heatmaps.grad).all()
+    assert heatmap_loss(target, target, SIGMA).item() == pytest.approx(0, abs=1e-4)
+    false_alarm = target.clone()
+    false_alarm[:, 1] = target[:, 0]
+    assert heatmap_loss(false_alarm, target, SIGMA) > 0.4
+
+
+def test_batch_without_any_landmark_trains_without_nan():
+    """SyntheX's loss was constant here; ours must pull false alarms down."""
+    target = torch.zeros(2, 2, 16, 16)
+    heatmaps = torch.full_like(target, 0.3).requires_grad_()
+    loss = heatmap_loss(heatmaps, target, SIGMA)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert (heatmaps.grad > 0).all()
+
+
+def test_correlation_ignores_gain_and_offset():
+    torch.manual_seed(0)
+    maps = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(correlation(maps, 3 * maps + 5), torch.ones(2, 3))
+    torch.testing.assert_close(correlation(maps, -maps), -torch.ones(2, 3))
+
+
+def test_every_epoch_takes_every_row_once_in_its_own_order():
+    orders = [list(EpochOrder(20, seed=1, epoch=epoch)) for epoch in (0, 1)]
+    for epoch, order in enumerate(orders):
+        assert sorted(order) == [(epoch, row) for row in range(20)]
+    assert [row for _, row in orders[0]] != [row for _, row in orders[1]]
+    assert orders[0] == list(EpochOrder(20, seed=1, epoch=0))

@@ -10,6 +10,7 @@ from typing import Any
 KEY = 'synthex'
 FORMAT = 1
 NORMALISATION = 'zscore_log'
+_REMEDY = 'export the model again with `synthex export` of this version'
 
 
 class ModelMismatch(ValueError):
@@ -54,21 +55,24 @@ class ModelMetadata:
         rows, columns = self.input_shape[2:]
         if self.input_shape[:2] != (1, 1) or min(rows, columns) < 1:
             raise ModelMismatch(
-                f'input shape must be [1, 1, rows, columns], got {list(self.input_shape)}'
+                f'input shape must be [1, 1, rows, columns], got {list(self.input_shape)}; '
+                f'{_REMEDY}'
             )
         for name in ('heatmap_stride', 'mask_stride'):
             stride = getattr(self, name)
             if stride < 1 or rows % stride or columns % stride:
-                raise ModelMismatch(f'{name} must divide {rows} x {columns} px, got {stride}')
+                raise ModelMismatch(
+                    f'{name} must divide {rows} x {columns} px, got {stride}; {_REMEDY}'
+                )
         if not (self.pixel_pitch_mm > 0 and self.heatmap_sigma_px > 0):
             raise ModelMismatch(
                 'pixel_pitch_mm and heatmap_sigma_px must be positive, got '
-                f'{self.pixel_pitch_mm:g} and {self.heatmap_sigma_px:g}'
+                f'{self.pixel_pitch_mm:g} and {self.heatmap_sigma_px:g}; {_REMEDY}'
             )
         if len(self.classes) < 2 or self.classes[0] != 'background' or not self.landmarks:
             raise ModelMismatch(
                 "a tracker model needs classes ['background', ...] and at least one landmark, "
-                f'got {list(self.classes)} and {list(self.landmarks)}'
+                f'got {list(self.classes)} and {list(self.landmarks)}; {_REMEDY}'
             )
 
     def to_json(self) -> str:
@@ -105,19 +109,16 @@ class ModelMetadata:
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ModelMismatch(f'metadata {KEY!r} is not JSON: {error}') from error
+            raise ModelMismatch(f'metadata {KEY!r} is not JSON: {error}; {_REMEDY}') from error
         if not isinstance(data, dict) or data.get('format') != FORMAT:
             got = data.get('format') if isinstance(data, dict) else type(data).__name__
-            raise ModelMismatch(
-                f'metadata format must be {FORMAT}, got {got!r}; '
-                'export the model again with `synthex export` of this version'
-            )
+            raise ModelMismatch(f'metadata format must be {FORMAT}, got {got!r}; {_REMEDY}')
         try:
             return cls._from_dict(data)
-        except (KeyError, TypeError) as error:
-            raise ModelMismatch(
-                f'metadata lacks or mistypes {error}; export the model with `synthex export`'
-            ) from error
+        except ModelMismatch:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelMismatch(f'metadata lacks or mistypes {error}; {_REMEDY}') from error
 
     @classmethod
     def _from_dict(cls, data: Mapping[str, Any]) -> ModelMetadata:
@@ -125,7 +126,7 @@ class ModelMetadata:
         if (source['normalisation'], source['dtype']) != (NORMALISATION, 'float32'):
             raise ModelMismatch(
                 f"input must be float32 normalised by '{NORMALISATION}', got "
-                f"{source['dtype']} by '{source['normalisation']}'"
+                f"{source['dtype']} by '{source['normalisation']}'; {_REMEDY}"
             )
         batch, channels, rows, columns = (int(n) for n in source['shape'])
         return cls(
@@ -157,11 +158,18 @@ class ModelMetadata:
 
     @classmethod
     def from_session(cls, session, path) -> ModelMetadata:
-        """Return the metadata of an opened ONNX Runtime session; `path` is for messages."""
+        """Return the metadata of an opened ONNX Runtime session; `path` is for messages.
+
+        Raises:
+            ModelMismatch: no usable metadata.
+        """
         stored = session.get_modelmeta().custom_metadata_map
         if KEY not in stored:
             raise ModelMismatch(
                 f'{path} has no {KEY!r} metadata (it has {sorted(stored) or "none"}); '
                 'use a model written by `synthex export`, such as models/cm_tracker.onnx'
             )
-        return cls.from_json(stored[KEY])
+        try:
+            return cls.from_json(stored[KEY])
+        except ModelMismatch as error:
+            raise ModelMismatch(f'{path}: {error}') from error

@@ -88,7 +88,9 @@ def open_session(path: str | Path, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
     except Exception as error:  # ONNX Runtime raises its own types, all derived from this one
-        raise ModelMismatch(f'{path} is not a readable ONNX model: {error}') from error
+        raise ModelMismatch(
+            f'{path} is not a readable ONNX model: {error}; fetch or export it again'
+        ) from error
 
 
 class TrackerModel:
@@ -130,8 +132,12 @@ class TrackerModel:
                     f'{actual.get(name, "no such tensor")} (tensors: {sorted(actual)}); '
                     'export the model again with `synthex export`'
                 )
-        if [i.type for i in self._session.get_inputs()] != ['tensor(float)']:
-            raise ModelMismatch(f'{self.path} must have one float32 input')
+        types = [tensor.type for tensor in self._session.get_inputs()]
+        if types != ['tensor(float)']:
+            raise ModelMismatch(
+                f'{self.path} must have one float32 input, got {types}; '
+                'export the model again with `synthex export`'
+            )
 
     def _check_numbers(self) -> None:
         rng = np.random.default_rng(_PROBE_SEED)
@@ -198,7 +204,8 @@ class TrackerModel:
         counts = np.asarray(counts)
         if counts.shape != self.metadata.input_shape[2:]:
             raise ModelMismatch(
-                f'image must have shape {self.metadata.input_shape[2:]}, got {counts.shape}'
+                f'image must have shape {self.metadata.input_shape[2:]}, got {counts.shape}; '
+                'change the detector binning or the model'
             )
         feed = {self.metadata.input_name: normalise(counts)[None, None]}
         names = [self.metadata.mask_name, self.metadata.heatmaps_name]

@@ -14,7 +14,7 @@ from synthex_ros.errors import SynthexError
 COMMAND_MODULES = (
     'synthex_ros.ros.demo',
     'synthex_ros.ros.commands',
-    'synthex_ros.ros.bag_commands',
+    'synthex_ros.ros.target_command',
     'synthex_ros.anatomy.commands',
     'synthex_ros.learning.commands',
     'synthex_ros.evaluation.commands',

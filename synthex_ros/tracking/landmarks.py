@@ -7,6 +7,8 @@ Intelligence 5, 2023), but at the sub-pixel position and with cells outside the 
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -21,6 +23,12 @@ MINIMUM_PEAK = 0.1
 FIT_RADIUS_SIGMA = 2.0
 SCORE_RADIUS_SIGMA = 5.0
 """Half width of the scored patch; SyntheX takes 71 px for sigma 7.11 px."""
+
+CANDIDATES = 4
+"""Peaks of each map that are considered when landmarks lie too far apart."""
+
+JOINT_LANDMARKS = 4
+"""Models with more landmarks than this take the strongest peak of each map."""
 
 _ITERATIONS = 6
 
@@ -55,24 +63,64 @@ def pixel_to_cell(pixel: NDArray | float, stride: int):
 def decode(heatmaps: NDArray[np.float32], metadata: ModelMetadata) -> list[Landmark]:
     """Return every landmark of a frame, in the order of the metadata.
 
+    Of several peaks in a map the strongest is taken, as long as no two landmarks are further
+    apart than the device allows; then the strongest allowed combination is.
+
     Args:
         heatmaps: shape (L, rows, columns) in cells, float32.
-        metadata: gives names, stride and sigma.
+        metadata: gives names, stride, sigma and the greatest separation.
     """
     sigma = metadata.heatmap_sigma_px / metadata.heatmap_stride
+    limit = metadata.max_separation_px
+    reach = np.inf if limit is None else limit / metadata.heatmap_stride
+    starts = _choose([_peaks(heatmap, sigma) for heatmap in heatmaps], reach)
     found = []
-    for name, heatmap in zip(metadata.landmarks, heatmaps, strict=True):
-        column, row, score = locate(heatmap, sigma)
+    for name, heatmap, start in zip(metadata.landmarks, heatmaps, starts, strict=True):
+        column, row, score = locate(heatmap, sigma, start)
         u, v = (cell_to_pixel(cell, metadata.heatmap_stride) for cell in (column, row))
         found.append(Landmark(name, u, v, score))
     return found
 
 
-def locate(heatmap: NDArray[np.float32], sigma: float) -> tuple[float, float, float]:
-    """Return (column, row, score) of the strongest Gaussian of a map; `sigma` in cells."""
+def _peaks(heatmap: NDArray[np.float32], sigma: float) -> list[tuple[float, float, float]]:
+    """Return (strength, column, row) of the strongest separate peaks, the strongest first."""
     matched = cv2.GaussianBlur(heatmap, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
-    row, column = np.unravel_index(int(np.argmax(matched)), matched.shape)
-    peak, x, y = _fit(heatmap, float(column), float(row), sigma)
+    found = []
+    for _ in range(CANDIDATES):
+        row, column = np.unravel_index(int(np.argmax(matched)), matched.shape)
+        found.append((float(matched[row, column]), float(column), float(row)))
+        cv2.circle(matched, (int(column), int(row)), round(2 * sigma), -np.inf, cv2.FILLED)
+    return found
+
+
+def _choose(
+    peaks: list[list[tuple[float, float, float]]], reach: float
+) -> list[tuple[float, float]]:
+    """Return (column, row) of one peak a map: the strongest sum with all within `reach` cells."""
+    strongest = tuple(map_peaks[0] for map_peaks in peaks)
+    best = strongest
+    if len(peaks) <= JOINT_LANDMARKS and not _within(strongest, reach):
+        allowed = [choice for choice in itertools.product(*peaks) if _within(choice, reach)]
+        best = max(allowed, key=lambda choice: sum(peak[0] for peak in choice), default=strongest)
+    return [(column, row) for _, column, row in best]
+
+
+def _within(choice: tuple[tuple[float, float, float], ...], reach: float) -> bool:
+    return all(math.dist(a[1:], b[1:]) <= reach for a, b in itertools.combinations(choice, 2))
+
+
+def locate(
+    heatmap: NDArray[np.float32], sigma: float, start: tuple[float, float] | None = None
+) -> tuple[float, float, float]:
+    """Return (column, row, score) of a Gaussian of a map.
+
+    Args:
+        heatmap: shape (rows, columns), float32.
+        sigma: standard deviation of the Gaussian [cells].
+        start: (column, row) of its peak; default: the strongest.
+    """
+    column, row = start or _peaks(heatmap, sigma)[0][1:]
+    peak, x, y = _fit(heatmap, column, row, sigma)
     if not peak > MINIMUM_PEAK:
         return x, y, 0.0
     return x, y, _score(heatmap, x, y, sigma)

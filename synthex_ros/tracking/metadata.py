@@ -33,6 +33,8 @@ class ModelMetadata:
         heatmap_sigma_px: standard deviation of a landmark's Gaussian [input px].
         heatmap_stride: input pixels a heat map cell, per side.
         mask_stride: input pixels a mask cell, per side.
+        max_separation_px: landmarks of one device are never further apart [input px]; None
+            where nothing is known.
         training: how the model was made; for people and reports.
         licence: licence of the weights.
     """
@@ -48,6 +50,7 @@ class ModelMetadata:
     heatmap_sigma_px: float
     heatmap_stride: int
     mask_stride: int
+    max_separation_px: float | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ''
 
@@ -64,6 +67,10 @@ class ModelMetadata:
                 raise ModelMismatch(
                     f'{name} must divide {rows} x {columns} px, got {stride}; {_REMEDY}'
                 )
+        if self.max_separation_px is not None and not self.max_separation_px > 0:
+            raise ModelMismatch(
+                f'max_separation_px must be positive, got {self.max_separation_px}; {_REMEDY}'
+            )
         if not (self.pixel_pitch_mm > 0 and self.heatmap_sigma_px > 0):
             raise ModelMismatch(
                 'pixel_pitch_mm and heatmap_sigma_px must be positive, got '
@@ -94,6 +101,7 @@ class ModelMetadata:
                 'heatmap_sigma_px': self.heatmap_sigma_px,
                 'heatmap_stride': self.heatmap_stride,
                 'mask_stride': self.mask_stride,
+                'max_separation_px': self.max_separation_px,
                 'training': dict(self.training),
                 'licence': self.licence,
             }
@@ -141,6 +149,7 @@ class ModelMetadata:
             heatmap_sigma_px=float(data['heatmap_sigma_px']),
             heatmap_stride=int(data['heatmap_stride']),
             mask_stride=int(data['mask_stride']),
+            max_separation_px=_optional(data.get('max_separation_px')),
             training=data['training'],
             licence=str(data['licence']),
         )
@@ -173,3 +182,7 @@ class ModelMetadata:
             return cls.from_json(stored[KEY])
         except ModelMismatch as error:
             raise ModelMismatch(f'{path}: {error}') from error
+
+
+def _optional(value: float | None) -> float | None:
+    return None if value is None else float(value)

@@ -100,10 +100,11 @@ class FrameMaker:
     def _annotate(self, index: int, seen: ViewSample, device: FrameSample) -> dict[str, Any]:
         geometry = seen.view.geometry
         points = seen.view.project(device.landmarks_world_m)
-        visible = inside(points, geometry.shape_px) & device.has_device
-        if device.field_px is not None:
-            top, bottom, left, right = device.field_px
-            visible &= inside(points - [left, top], (bottom - top, right - left))
+        rows, columns = geometry.shape_px
+        top, bottom, left, right = device.field_px or (0, rows, 0, columns)
+        margin = self.sampling.landmark_margin_px
+        shape = (bottom - top - 2 * margin, right - left - 2 * margin)
+        visible = inside(points - [left + margin, top + margin], shape) & device.has_device
         depths = seen.view.to_source(device.landmarks_world_m)[:, 2]
         return {
             'id': index,

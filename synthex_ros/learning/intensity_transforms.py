@@ -61,7 +61,7 @@ def gamma(image: Image, rng: np.random.Generator) -> Image:
 
 def level(image: Image, rng: np.random.Generator) -> Image:
     """Shift and scale, as another collimation changes a frame's mean and deviation."""
-    gain, offset = np.exp(rng.uniform(-0.35, 0.35)), rng.uniform(-0.4, 0.4)
+    gain, offset = np.exp(rng.uniform(-1.2, 0.5)), rng.uniform(-0.8, 0.8)
     return image * np.float32(gain) + np.float32(offset)
 
 

@@ -46,6 +46,8 @@ class SceneSampling:
         isocenter_box_m: half extents of the box round the CT's centre for the isocentre [m].
         depth_m: half extent of the device's place along the beam round the isocentre [m].
         border_share: part of the image that the middle of the device keeps from the border.
+        landmark_margin_px: a landmark counts as visible this far inside the image and the
+            collimated field, so that the device around it is seen and not cut in half.
         out_of_plane_deg: greatest angle between the shaft and the image plane.
         bend_deg: greatest bend by constant curvature.
         control_noise_deg: deviation of the noise on control points is drawn from 0 to this.
@@ -65,6 +67,7 @@ class SceneSampling:
     isocenter_box_m: tuple[float, float, float] = (0.07, 0.04, 0.07)
     depth_m: float = 0.06
     border_share: float = 0.04
+    landmark_margin_px: int = 8
     out_of_plane_deg: float = 50.0
     bend_deg: float = 90.0
     control_noise_deg: float = 2.5

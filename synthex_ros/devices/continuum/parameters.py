@@ -50,7 +50,7 @@ class ContinuumParameters:
     length_m: float = 0.035
     outer_diameter_m: float = 0.006
     inner_diameter_m: float = 0.004
-    shaft_length_m: float = 0.300
+    shaft_length_m: float = 0.500
     notch_width_fraction: float = 0.5
     bridge_angle_rad: float = math.radians(120.0)
     material: str = 'nitinol'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -63,6 +64,9 @@ def run_generate(args: argparse.Namespace) -> int:
 
 def run_train(args: argparse.Namespace) -> int:
     """Train and draw the loss curves."""
+    # Waiting OpenMP threads that spin take the core from the loader, and a step ten times as long.
+    # It is read when torch is first imported.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     from synthex_ros.learning.curves import draw_history
     from synthex_ros.learning.settings import load_settings
     from synthex_ros.learning.training import Training, TrainingSettings

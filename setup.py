@@ -7,7 +7,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = 'synthex_ros'
-VERSION = re.search(r"__version__ = '(.+)'", Path(NAME, '__init__.py').read_text())[1]
+VERSION = re.search(
+    r"__version__ = '(.+)'", Path(NAME, '__init__.py').read_text(encoding='utf-8')
+)[1]
 ROS = [
     'ros-jazzy-rclpy',
     'ros-jazzy-common-interfaces',

@@ -46,7 +46,7 @@ def module_name(path):
 
 def imports(path, top_level_only=False):
     """Return the absolute names of all modules a file imports."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding='utf-8'))
     nodes = ast.iter_child_nodes(tree) if top_level_only else ast.walk(tree)
     found = set()
     for node in nodes:
@@ -117,7 +117,7 @@ def test_geometry_and_tracking_import_without_mujoco():
 
 def test_version_and_description_agree():
     package = ElementTree.parse(ROOT / 'package.xml').getroot()
-    setup = (ROOT / 'setup.py').read_text()
+    setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
     assert package.findtext('version') == synthex_ros.__version__
     assert package.findtext('name') == re.search(r"^NAME = '(.+)'", setup, re.M)[1]
     assert package.findtext('description') == re.search(r"description='(.+)'", setup)[1]
@@ -138,11 +138,13 @@ def test_package_xml_names_every_message_package_in_use():
 
 
 def test_executables_are_entry_points():
-    setup = (ROOT / 'setup.py').read_text()
+    setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
     scripts = sorted((ROOT / 'scripts').iterdir())
     assert scripts
     for script in scripts:
-        module = re.search(r'^from (\S+) import main$', script.read_text(), re.M)[1]
+        module = re.search(r'^from (\S+) import main$', script.read_text(encoding='utf-8'), re.M)[
+            1
+        ]
         assert f"'{script.name} = {module}:main'" in setup
         assert script.stat().st_mode & 0o111
 
@@ -153,7 +155,9 @@ def test_config_holds_every_default_of_its_node(section):
     if importlib.util.find_spec(module) is None:
         pytest.skip(f'{module} is not there')
     cls = importlib.import_module(module).PARAMS
-    content = yaml.safe_load(resources.find('config', f'{section}.yaml').read_text())
+    content = yaml.safe_load(
+        resources.find('config', f'{section}.yaml').read_text(encoding='utf-8')
+    )
     assert list(content) == [node]
     values = dict(content[node]['ros__parameters'])
     assert values.pop('autostart') is True

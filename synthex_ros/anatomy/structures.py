@@ -43,7 +43,7 @@ def read_structure_table(path: Path) -> dict[str, int]:
     Raises:
         ValueError: a column is missing or an id is no integer of 1..255.
     """
-    with Path(path).open(newline='') as file:
+    with Path(path).open(newline='', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
     try:
         table = {row['structure']: int(row['id']) for row in rows}

@@ -15,7 +15,7 @@ def read_history(root: str | Path) -> list[dict]:
     path = Path(root) / 'history.jsonl'
     if not path.is_file():
         raise FileNotFoundError(f'{root} has no history.jsonl: no epoch is finished yet')
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
 
 
 def draw_history(root: str | Path) -> Path:

@@ -38,7 +38,7 @@ class FrameFolder:
             (self.root / part).mkdir(parents=True, exist_ok=True)
         path = self.root / 'dataset.json'
         if path.exists():
-            before = json.loads(path.read_text())
+            before = json.loads(path.read_text(encoding='utf-8'))
             differing = sorted(k for k in description if before.get(k) != description[k])
             if differing:
                 raise ValueError(
@@ -59,7 +59,7 @@ class FrameFolder:
             raise FileNotFoundError(
                 f'{self.root} is no data set (no dataset.json); make one with `synthex generate`'
             )
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding='utf-8'))
 
     def annotations(self) -> list[dict[str, Any]]:
         """Return the annotations in order; a line that a crash cut short is removed."""
@@ -74,7 +74,7 @@ class FrameFolder:
 
     def append(self, annotations: Sequence[dict[str, Any]]) -> None:
         """Add annotations of frames whose images have been written."""
-        with (self.root / 'annotations.jsonl').open('a') as file:
+        with (self.root / 'annotations.jsonl').open('a', encoding='utf-8') as file:
             file.writelines(json.dumps(item) + '\n' for item in annotations)
 
     def write_images(

@@ -144,7 +144,7 @@ def export(
 
 def test_description(root: str | Path, frames: FrameSet) -> dict[str, Any]:
     """Return what a test set was made with, and its size."""
-    description = json.loads((Path(root) / 'dataset.json').read_text())
+    description = json.loads((Path(root) / 'dataset.json').read_text(encoding='utf-8'))
     return description | {'frames': len(frames)}
 
 

@@ -22,7 +22,7 @@ def load_settings(cls: type[T], path: str | Path | None) -> T:
         return cls()
     if not Path(path).is_file():
         raise FileNotFoundError(f'no settings file {path}; see config/ for examples')
-    values = yaml.safe_load(Path(path).read_text()) or {}
+    values = yaml.safe_load(Path(path).read_text(encoding='utf-8')) or {}
     if not isinstance(values, dict):
         raise ValueError(f'{path} must hold a mapping of settings, got {type(values).__name__}')
     known = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]

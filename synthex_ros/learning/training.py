@@ -226,7 +226,7 @@ class Training:
             'train_frames': len(self._frames),
             'validation_data': FrameFolder(self.settings.validation).description(),
         }
-        with (self.root / 'history.jsonl').open('a') as file:
+        with (self.root / 'history.jsonl').open('a', encoding='utf-8') as file:
             file.write(json.dumps(record) + '\n')
         for name in ('checkpoint.pt', 'best.pt')[: 1 + better]:
             torch.save(state, self.root / 'part')

@@ -172,7 +172,9 @@ class Scenario:
 
 def node_defaults(section: str) -> dict[str, Any]:
     """Return every parameter of a node with its default, from `config/<section>.yaml`."""
-    content = yaml.safe_load(resources.find('config', f'{section}.yaml').read_text())
+    content = yaml.safe_load(
+        resources.find('config', f'{section}.yaml').read_text(encoding='utf-8')
+    )
     values: dict[str, Any] = {}
     for node in content.values():
         values.update(node['ros__parameters'])
@@ -195,7 +197,7 @@ def load_scenario(name: str = DEFAULT_SCENARIO, overrides: Iterable[str] = ()) -
     """
     path = resources.find('config', str(name))
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
     except yaml.YAMLError as error:
         raise ValueError(f'{path.name} is not YAML: {error}') from error
     if not isinstance(content, dict):

@@ -57,7 +57,7 @@ def test_mcap_rosbags_and_rclpy_read_equal_content(tmp_path, compression):
 
 def test_metadata_file_is_what_rosbag2_version_9_writes(tmp_path):
     bag = write_points(tmp_path / 'run', 11, custom={'seed': '7'})
-    information = yaml.safe_load((bag / 'metadata.yaml').read_text())[
+    information = yaml.safe_load((bag / 'metadata.yaml').read_text(encoding='utf-8'))[
         'rosbag2_bagfile_information'
     ]
     topic = information['topics_with_message_count'][0]

@@ -24,7 +24,7 @@ KEYS = {
 
 
 def report_json(folder):
-    return json.loads((folder / 'report.json').read_text())
+    return json.loads((folder / 'report.json').read_text(encoding='utf-8'))
 
 
 @pytest.fixture(scope='module')
@@ -63,11 +63,11 @@ def test_a_broken_limit_fails_the_run(whole):
     values = report_json(whole)
     assert values['landmark_error_mean_mm'] > values['limits']['landmark_error_mean_mm']
     assert values['passed'] is False
-    assert 'Failed' in (whole / 'report.html').read_text()
+    assert 'Failed' in (whole / 'report.html').read_text(encoding='utf-8')
 
 
 def test_page_is_self_contained(whole):
-    page = (whole / 'report.html').read_text()
+    page = (whole / 'report.html').read_text(encoding='utf-8')
     links = re.findall(r'(?:src|href)="([^"#]{1,60})', page)
     assert links
     assert all(link.startswith('data:') for link in links)
@@ -145,7 +145,9 @@ def test_same_bag_same_page(tmp_path):
     write_run(tmp_path / 'run')
     for name in ('a', 'b'):
         write_report(tmp_path / 'run', tmp_path / name)
-    assert (tmp_path / 'a/report.html').read_text() == (tmp_path / 'b/report.html').read_text()
+    assert (tmp_path / 'a/report.html').read_text(encoding='utf-8') == (
+        tmp_path / 'b/report.html'
+    ).read_text(encoding='utf-8')
 
 
 def test_display_flips_image_and_points_together():

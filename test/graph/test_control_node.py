@@ -300,4 +300,4 @@ def test_controller_never_reads_the_ground_truth(lockstep):
     files = [*root.glob('control_node/*.py'), *root.glob('synthex_ros/control/*.py')]
     assert len(files) > 10
     for file in files:
-        assert not re.search(r'ground_truth|TRUTH', file.read_text()), file
+        assert not re.search(r'ground_truth|TRUTH', file.read_text(encoding='utf-8')), file

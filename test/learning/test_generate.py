@@ -143,7 +143,7 @@ def test_interrupted_run_continues_to_the_same_bytes(frames_root, tmp_path):
     running = generate(SAMPLING, FRAMES, tmp_path, SEED, workers=1)
     assert [next(running), next(running)] == [0, 4]
     running.close()
-    with (tmp_path / 'annotations.jsonl').open('a') as file:
+    with (tmp_path / 'annotations.jsonl').open('a', encoding='utf-8') as file:
         file.write('{"id": 4, "landm')
     assert list(generate(SAMPLING, FRAMES, tmp_path, SEED, workers=1)) == [4, 8]
     assert contents(tmp_path) == contents(frames_root)

@@ -141,7 +141,9 @@ def test_onnx_file_describes_itself(exported):
 
 def test_manifest_beside_it_says_how_it_was_made(run, exported):
     path, manifest = exported
-    assert json.loads(path.with_suffix('.json').read_text()).keys() == manifest.keys()
+    assert (
+        json.loads(path.with_suffix('.json').read_text(encoding='utf-8')).keys() == manifest.keys()
+    )
     assert manifest['sha256'] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert manifest['file'] == 'tiny.onnx'
     assert manifest['commands'] == ['synthex train tiny.yaml']

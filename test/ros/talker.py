@@ -30,7 +30,7 @@ class Talker(ManagedNode):
     def _note(self, step):
         self.calls.append(step)
         if self.params.calls_file:
-            with open(self.params.calls_file, 'a') as file:
+            with open(self.params.calls_file, 'a', encoding='utf-8') as file:
                 file.write(f'{step} {os.getpid()}\n')
 
     def configure(self):

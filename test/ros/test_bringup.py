@@ -29,7 +29,7 @@ def test_imager_starts_last_so_that_nobody_misses_its_first_frame():
 
 def test_every_parameter_is_passed_with_the_default_of_its_file():
     sim = sections(load_scenario(overrides=WITHOUT_TRACKER))['sim']
-    content = yaml.safe_load(resources.find('config', 'sim.yaml').read_text())
+    content = yaml.safe_load(resources.find('config', 'sim.yaml').read_text(encoding='utf-8'))
     expected = content['sim_node']['ros__parameters'] | {'wait_for_subscribers': 0}
     assert {**sim.parameters} == expected | {'use_sim_time': False}
 
@@ -191,7 +191,7 @@ def test_small_launch_files_start_one_node(file, executable):
 
 @pytest.mark.parametrize('path', sorted(LAUNCH.glob('*.launch.py')), ids=lambda path: path.name)
 def test_launch_files_hold_no_logic(path):
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding='utf-8'))
     forbidden = (ast.If, ast.For, ast.While, ast.Try, ast.Lambda)
     assert not [node for node in ast.walk(tree) if isinstance(node, forbidden)]
     assert ast.get_docstring(tree)

@@ -41,7 +41,7 @@ def test_nodes_start_stop_in_order_and_leave_nothing(
         graph.wait_active(30.0)
         assert graph.poll() == {}
         pids = [process.pid for process in graph.processes.values()]
-    steps = [line.split() for line in calls.read_text().splitlines()]
+    steps = [line.split() for line in calls.read_text(encoding='utf-8').splitlines()]
     for pid in pids:
         own = [step for step, writer in steps if writer == str(pid)]
         assert own == ['configure', 'activate', 'deactivate', 'cleanup']

@@ -72,7 +72,7 @@ def test_joint_history_is_bounded_and_can_be_cleared():
 
 
 def test_config_file_holds_every_default():
-    content = yaml.safe_load(resources.find('config', 'tracker.yaml').read_text())
+    content = yaml.safe_load(resources.find('config', 'tracker.yaml').read_text(encoding='utf-8'))
     values = content['tracker_node']['ros__parameters']
     assert values.pop('autostart') is True
     assert values == defaults(TrackerParams)

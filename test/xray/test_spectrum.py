@@ -26,7 +26,7 @@ def absorbed_energy(spectrum, thickness_cm):
 
 def test_table_is_the_one_its_manifest_describes():
     folder = files('synthex_ros.xray') / 'data'
-    manifest = json.loads((folder / 'tungsten.json').read_text())
+    manifest = json.loads((folder / 'tungsten.json').read_text(encoding='utf-8'))
     content = (folder / manifest['file']).read_bytes()
     assert hashlib.sha256(content).hexdigest() == manifest['sha256']
 

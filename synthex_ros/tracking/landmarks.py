@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -64,7 +65,7 @@ def decode(heatmaps: NDArray[np.float32], metadata: ModelMetadata) -> list[Landm
     """Return every landmark of a frame, in the order of the metadata.
 
     Of several peaks in a map the strongest is taken, as long as no two landmarks are further
-    apart than the device allows; then the strongest allowed combination is.
+    apart than the device allows; then the clearest allowed combination is.
 
     Args:
         heatmaps: shape (L, rows, columns) in cells, float32.
@@ -96,16 +97,28 @@ def _peaks(heatmap: NDArray[np.float32], sigma: float) -> list[tuple[float, floa
 def _choose(
     peaks: list[list[tuple[float, float, float]]], reach: float
 ) -> list[tuple[float, float]]:
-    """Return (column, row) of one peak a map: the strongest sum with all within `reach` cells."""
+    """Return (column, row) of one peak a map: the clearest combination within `reach` cells.
+
+    Peaks too weak to be a landmark count nothing, so that a landmark that is not in the image
+    never moves one that is.
+    """
     strongest = tuple(map_peaks[0] for map_peaks in peaks)
-    best = strongest
-    if len(peaks) <= JOINT_LANDMARKS and not _within(strongest, reach):
-        allowed = [choice for choice in itertools.product(*peaks) if _within(choice, reach)]
-        best = max(allowed, key=lambda choice: sum(peak[0] for peak in choice), default=strongest)
-    return [(column, row) for _, column, row in best]
+    if len(peaks) > JOINT_LANDMARKS or _within(strongest, reach):
+        return [peak[1:] for peak in strongest]
+    # The matched filter halves the peak of a Gaussian of its own width.
+    clear = [[peak for peak in found if peak[0] > MINIMUM_PEAK / 2] for found in peaks]
+    choices = itertools.product(*([*found, None] for found in clear))
+    allowed = [c for c in choices if _within([peak for peak in c if peak], reach)]
+    best = max(allowed, key=lambda choice: sum(peak[0] for peak in choice if peak))
+    seen = [peak for peak in best if peak]
+    chosen = []
+    for peak, found in zip(best, peaks, strict=True):
+        near = [weak for weak in found if _within([weak, *seen], reach)]
+        chosen.append((peak or (near or found)[0])[1:])
+    return chosen
 
 
-def _within(choice: tuple[tuple[float, float, float], ...], reach: float) -> bool:
+def _within(choice: Sequence[tuple[float, float, float]], reach: float) -> bool:
     return all(math.dist(a[1:], b[1:]) <= reach for a, b in itertools.combinations(choice, 2))
 
 

@@ -91,7 +91,7 @@ class OnnxPredictor:
     def __call__(self, counts: NDArray) -> tuple[NDArray, Array]:
         """Return the label image and (u, v, score), shape (L, 3), of one radiograph."""
         prediction = self._model.infer(counts)
-        found = self._decode(prediction.heatmaps, self._model.metadata)
+        found = self._decode(prediction.heatmaps, self._model.metadata, prediction.mask)
         points = np.array([[mark.u, mark.v, mark.score] for mark in found], float)
         return prediction.labels(), points.reshape(-1, 3)
 

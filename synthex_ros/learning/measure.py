@@ -88,7 +88,7 @@ def score_frame(
     landmarks: NDArray[np.float64],
 ) -> FrameScore:
     """Compare a prediction with its frame's mask and landmarks (u, v, visible), shape (L, 3)."""
-    found = decode(prediction.heatmaps, metadata)
+    found = decode(prediction.heatmaps, metadata, prediction.mask)
     points = np.array([[item.u, item.v] for item in found])
     visible = landmarks[:, 2] > 0
     errors = np.linalg.norm(points - landmarks[:, :2], axis=1)

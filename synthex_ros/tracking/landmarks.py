@@ -28,6 +28,9 @@ SCORE_RADIUS_SIGMA = 5.0
 CANDIDATES = 4
 """Peaks of each map that are considered when landmarks lie too far apart."""
 
+DEVICE_CELLS = 4
+"""Heat map cells that a mask must cover to say where the device is."""
+
 JOINT_LANDMARKS = 4
 """Models with more landmarks than this take the strongest peak of each map."""
 
@@ -61,7 +64,11 @@ def pixel_to_cell(pixel: NDArray | float, stride: int):
     return (pixel - (stride - 1) / 2) / stride
 
 
-def decode(heatmaps: NDArray[np.float32], metadata: ModelMetadata) -> list[Landmark]:
+def decode(
+    heatmaps: NDArray[np.float32],
+    metadata: ModelMetadata,
+    mask: NDArray[np.float32] | None = None,
+) -> list[Landmark]:
     """Return every landmark of a frame, in the order of the metadata.
 
     Of several peaks in a map the strongest is taken, as long as no two landmarks are further
@@ -70,11 +77,14 @@ def decode(heatmaps: NDArray[np.float32], metadata: ModelMetadata) -> list[Landm
     Args:
         heatmaps: shape (L, rows, columns) in cells, float32.
         metadata: gives names, stride, sigma and the greatest separation.
+        mask: probability of the device, shape (rows, columns) in input pixels; where it shows a
+            device, peaks elsewhere count half.
     """
     sigma = metadata.heatmap_sigma_px / metadata.heatmap_stride
     limit = metadata.max_separation_px
     reach = np.inf if limit is None else limit / metadata.heatmap_stride
-    starts = _choose([_peaks(heatmap, sigma) for heatmap in heatmaps], reach)
+    support = _support(mask, heatmaps.shape[1:], sigma)
+    starts = _choose([_peaks(heatmap, sigma, support) for heatmap in heatmaps], reach)
     found = []
     for name, heatmap, start in zip(metadata.landmarks, heatmaps, starts, strict=True):
         column, row, score = locate(heatmap, sigma, start)
@@ -83,9 +93,30 @@ def decode(heatmaps: NDArray[np.float32], metadata: ModelMetadata) -> list[Landm
     return found
 
 
-def _peaks(heatmap: NDArray[np.float32], sigma: float) -> list[tuple[float, float, float]]:
+def _support(
+    mask: NDArray[np.float32] | None, shape: tuple[int, ...], sigma: float
+) -> NDArray[np.float32]:
+    """Return the weight of each heat map cell: 1 near a device or where none is seen, else 1/2."""
+    weight = np.ones(shape, np.float32)
+    if mask is None:
+        return weight
+    size = (shape[1], shape[0])
+    device = cv2.resize(np.asarray(mask, np.float32), size, interpolation=cv2.INTER_AREA) > 0.3
+    if np.count_nonzero(device) < DEVICE_CELLS:
+        return weight
+    side = 2 * round(2 * sigma) + 1
+    near = cv2.dilate(device.astype(np.uint8), np.ones((side, side), np.uint8))
+    weight[near == 0] = 0.5
+    return weight
+
+
+def _peaks(
+    heatmap: NDArray[np.float32], sigma: float, support: NDArray[np.float32] | None = None
+) -> list[tuple[float, float, float]]:
     """Return (strength, column, row) of the strongest separate peaks, the strongest first."""
     matched = cv2.GaussianBlur(heatmap, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    if support is not None:
+        matched = matched * support
     found = []
     for _ in range(CANDIDATES):
         row, column = np.unravel_index(int(np.argmax(matched)), matched.shape)

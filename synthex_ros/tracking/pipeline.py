@@ -143,7 +143,7 @@ class TipTracker:
 
     def _seen(self, frame: TipFrame, prediction: Prediction) -> tuple[tuple[Landmark, ...], str]:
         """Return the landmarks, scores below the limit set to 0, and why the tip is not seen."""
-        found = decode(prediction.heatmaps, self._model.metadata)
+        found = decode(prediction.heatmaps, self._model.metadata, prediction.mask)
         blank = blank_reason(frame.counts)
         limit = np.inf if blank else self._gates.min_score
         scores = [min(one.score, 1.0) if one.score >= limit else 0.0 for one in found]

@@ -17,7 +17,7 @@ class TrackerParams:
     backend: str = choice('onnx', BACKENDS, 'who finds the device; ground_truth is a comparison')
     time_mode: str = choice('real_time', TIME_MODES, 'as the imager; lockstep reads reliably')
     model: str = text('cm_tracker', 'name in models/, or path of an ONNX file')
-    threads: int = bounded(1, 1, 64, 'CPU threads of an inference')
+    threads: int = bounded(2, 1, 64, 'CPU threads of an inference')
     frame_px: int = bounded(
         512, 32, 4096, 'rows and columns of the frames, checked with the model'
     )

@@ -31,7 +31,8 @@ from synthex_ros.anatomy import (
     load_sample,
 )
 from synthex_ros.geometry import CArm, View, invert_pose, make_pose
-from synthex_ros.xray.projector import CpuProjector
+from synthex_ros.xray.ray_marcher import RayMarcher
+from synthex_ros.xray.shear_warp import ShearWarpProjector
 
 VIEWS_DEG = {'AP': (0, 0), 'oblique 30': (30, 0), 'compound 60/20': (60, 20)}
 MM = 1000.0
@@ -119,7 +120,7 @@ def compare(name: str, pixels: int, runs: int, step_m: float) -> list[dict]:
     """Return one row of measurements a view of a sample."""
     volume = padded(load_sample(name))
     world_from_patient = make_pose(None, -volume.centre_patient_m)
-    ours, peer = CpuProjector(), JosephProjector(volume)
+    ours, peer = RayMarcher(), JosephProjector(volume)
     linear, materials = linear_table(), MaterialModel().table()
     rows = []
     for label, angles_deg in VIEWS_DEG.items():

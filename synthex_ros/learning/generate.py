@@ -28,7 +28,7 @@ from synthex_ros.learning.sampling import (
     view_rng,
 )
 from synthex_ros.learning.settings import as_plain
-from synthex_ros.xray.renderer import Radiograph, Renderer
+from synthex_ros.xray.renderer import Radiograph, Renderer, Technique
 from synthex_ros.xray.scene import Scene
 
 LANDMARKS = ('base', 'tip')
@@ -64,9 +64,8 @@ class FrameMaker:
         self.volume_sha256 = volume.sha256()
         self._centre = volume.centre_patient_m
         pose = make_pose(None, -self._centre)
-        techniques = len(sampling.tube_voltage_kv) * len(sampling.charge_mas)
         scene = Scene(volume, world_from_patient=pose)
-        self._renderer = Renderer(scene, step_m=sampling.step_m, cached_layers=techniques)
+        self._renderer = Renderer(scene, cached_layers=2)
         self._kinematics = ContinuumKinematics()
 
     def frame(self, index: int) -> Frame:
@@ -75,14 +74,21 @@ class FrameMaker:
         seen = draw_view(self.sampling, self._centre, drawn)
         rng = frame_rng(self.seed, index)
         device = draw_frame(self.sampling, self._kinematics, seen, rng)
-        radiograph = self._render(seen, device, rng)
+        technique = self._renderer.regulated(
+            seen.control, seen.view, seen.world_from_patient, seen.technique
+        )
+        radiograph = self._render(seen, technique, device, rng)
         counts, mask = radiograph.counts, radiograph.mask
         if device.field_px is not None:
             counts, mask = collimate(counts, mask, device.field_px, rng)
-        return Frame(counts, mask, self._annotate(index, seen, device))
+        return Frame(counts, mask, self._annotate(index, seen, technique, device))
 
     def _render(
-        self, seen: ViewSample, device: FrameSample, rng: np.random.Generator
+        self,
+        seen: ViewSample,
+        technique: Technique,
+        device: FrameSample,
+        rng: np.random.Generator,
     ) -> Radiograph:
         bodies = []
         if device.has_device:
@@ -94,10 +100,12 @@ class FrameMaker:
                 device.world_from_device_base,
             )
         return self._renderer.render(
-            seen.view, bodies, rng, seen.world_from_patient, technique=seen.technique
+            seen.view, bodies, rng, seen.world_from_patient, technique=technique
         )
 
-    def _annotate(self, index: int, seen: ViewSample, device: FrameSample) -> dict[str, Any]:
+    def _annotate(
+        self, index: int, seen: ViewSample, technique: Technique, device: FrameSample
+    ) -> dict[str, Any]:
         geometry = seen.view.geometry
         points = seen.view.project(device.landmarks_world_m)
         rows, columns = geometry.shape_px
@@ -125,8 +133,9 @@ class FrameMaker:
             'has_device': device.has_device,
             'field_px': device.field_px,
             'view': seen.name,
-            'tube_voltage_kv': seen.technique.tube_voltage_kv,
-            'charge_mas': seen.technique.charge_mas,
+            'tube_voltage_kv': technique.tube_voltage_kv,
+            'charge_mas': technique.charge_mas,
+            'detector_kerma_ngy': seen.control.detector_kerma_gy * 1e9,
             'seed': self.seed,
         }
 
@@ -196,6 +205,7 @@ def generate(
             'seed': seed,
             'sampling': as_plain(sampling),
             'volume_sha256': volume_sha256,
+            'device': as_plain(ContinuumKinematics().parameters),
             'landmarks': list(LANDMARKS),
             'classes': ['background', 'continuum_manipulator'],
         }

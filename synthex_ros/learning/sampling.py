@@ -21,6 +21,7 @@ from synthex_ros.geometry import (
     view_name,
 )
 from synthex_ros.xray.beam import Technique
+from synthex_ros.xray.exposure_control import ExposureControl
 
 Array = NDArray[np.float64]
 
@@ -39,7 +40,6 @@ class SceneSampling:
     Attributes:
         anatomy: sample name or path of the CT.
         frames_per_view: device poses for a C-arm view; its anatomy is rendered once.
-        step_m: distance between samples on a ray through the CT [m].
         primary_deg: LAO (+) / RAO (-) angle.
         secondary_deg: CRAN (+) / CAUD (-) angle.
         source_to_isocenter_m: distance focal spot to isocentre [m].
@@ -51,16 +51,15 @@ class SceneSampling:
         out_of_plane_deg: greatest angle between the shaft and the image plane.
         bend_deg: greatest bend by constant curvature.
         control_noise_deg: deviation of the noise on control points is drawn from 0 to this.
-        tube_voltage_kv: tube voltages to choose from; a choice, not a range, because the beam of a
-            technique takes seconds to prepare.
-        charge_mas: charges to choose from [mA s].
+        tube_voltage_kv: tube voltage.
+        detector_kerma_ngy: median air kerma a pulse behind the patient that the automatic exposure
+            control is set to [nGy], drawn uniformly in its logarithm.
         collimated_share: part of the frames with a collimated border.
         negative_share: part of the frames without a device.
     """
 
     anatomy: str = 'chest'
-    frames_per_view: int = 12
-    step_m: float = 2e-3
+    frames_per_view: int = 5
     primary_deg: tuple[float, float] = (-40.0, 40.0)
     secondary_deg: tuple[float, float] = (-15.0, 15.0)
     source_to_isocenter_m: tuple[float, float] = (0.60, 0.90)
@@ -71,15 +70,21 @@ class SceneSampling:
     out_of_plane_deg: float = 50.0
     bend_deg: float = 90.0
     control_noise_deg: float = 2.5
-    tube_voltage_kv: tuple[float, ...] = (60.0, 75.0, 90.0, 110.0)
-    charge_mas: tuple[float, ...] = (0.02, 0.08, 0.3)
+    tube_voltage_kv: tuple[float, float] = (60.0, 110.0)
+    detector_kerma_ngy: tuple[float, float] = (8.0, 80.0)
     collimated_share: float = 0.15
-    negative_share: float = 0.08
+    negative_share: float = 0.15
 
     def __post_init__(self):
         if self.frames_per_view < 1:
             raise ValueError(f'frames_per_view must be at least 1, got {self.frames_per_view}')
-        for name in ('primary_deg', 'secondary_deg', 'source_to_isocenter_m'):
+        for name in (
+            'primary_deg',
+            'secondary_deg',
+            'source_to_isocenter_m',
+            'tube_voltage_kv',
+            'detector_kerma_ngy',
+        ):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f'{name} must be (low, high), got ({low:g}, {high:g})')
@@ -95,7 +100,8 @@ class ViewSample:
     Attributes:
         view: geometry and pose.
         world_from_patient: pose of the patient, shape (4, 4) [m].
-        technique: tube settings.
+        technique: tube settings; the charge is left to `control`.
+        control: automatic exposure control.
         name: clinical name of the view.
         source_to_isocenter_m: distance focal spot to isocentre [m].
     """
@@ -103,6 +109,7 @@ class ViewSample:
     view: View
     world_from_patient: Array
     technique: Technique
+    control: ExposureControl
     name: str
     source_to_isocenter_m: float
 
@@ -152,12 +159,12 @@ def draw_view(
     joints = joints_of_clinical(primary, secondary)
     box = np.array(sampling.isocenter_box_m)
     isocenter = centre_patient_m + rng.uniform(-box, box)
-    technique = Technique(
-        tube_voltage_kv=float(rng.choice(sampling.tube_voltage_kv)),
-        charge_mas=float(rng.choice(sampling.charge_mas)),
-    )
+    technique = Technique(tube_voltage_kv=float(rng.uniform(*sampling.tube_voltage_kv)))
+    kerma = np.exp(rng.uniform(*np.log(sampling.detector_kerma_ngy)))
+    control = ExposureControl(detector_kerma_gy=float(kerma) * 1e-9)
     view = CArm(source_to_isocenter_m=distance).view(*joints)
-    return ViewSample(view, make_pose(None, -isocenter), technique, view_name(*joints), distance)
+    pose = make_pose(None, -isocenter)
+    return ViewSample(view, pose, technique, control, view_name(*joints), distance)
 
 
 def draw_shape(

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from synthex_ros.geometry import ProjectionGeometry, View
 from synthex_ros.xray import kernels
 from synthex_ros.xray.beam import Beam, Technique
-from synthex_ros.xray.projector import PARALLEL_LOCK, Projector
-from synthex_ros.xray.scene import Scene
+from synthex_ros.xray.parallel import PARALLEL_LOCK
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,32 +32,6 @@ class AnatomyLayer:
     area_density_g_cm2: NDArray[np.float32]
     signal_kev: NDArray[np.float32]
     variance_kev2: NDArray[np.float32]
-
-
-def project_anatomy(
-    projector: Projector,
-    scene: Scene,
-    view: View,
-    world_from_patient: NDArray[np.float64],
-    coarse_px: int,
-    step_m: float,
-) -> NDArray[np.float32]:
-    """Return area densities [g/cm^2], shape (M, rows, columns), projected on a coarser grid.
-
-    The longer image side gets at most `coarse_px` rays; Catmull-Rom splines fill in between.
-    """
-    shape = view.geometry.shape_px
-    scale = min(1.0, coarse_px / max(shape))
-    coarse_shape = (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale)))
-    coarse = projector.area_density_g_cm2(
-        scene.volume, scene.table, view.resized(coarse_shape), world_from_patient, step_m
-    )
-    if coarse_shape == tuple(shape):
-        return coarse
-    fine = np.empty((len(coarse), *shape), np.float32)
-    with PARALLEL_LOCK:
-        kernels.upsample(coarse, fine)
-    return fine
 
 
 def expose_anatomy(

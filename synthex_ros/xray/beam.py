@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,10 +61,12 @@ class Beam:
     quadrature: Spectrum = field(init=False)
 
     def __post_init__(self):
-        spectrum = self.technique.spectrum()
-        response = self.detector.efficiency(spectrum.energies_kev)
-        object.__setattr__(self, 'spectrum', spectrum)
-        object.__setattr__(self, 'quadrature', spectrum.rebinned(self.nodes, response))
+        technique = self.technique
+        spectra = _spectra(
+            technique.tube_voltage_kv, technique.filtration_mm, self.detector, self.nodes
+        )
+        object.__setattr__(self, 'spectrum', spectra[0])
+        object.__setattr__(self, 'quadrature', spectra[1])
 
     def pixel_weights(self, geometry: ProjectionGeometry) -> NDArray[np.float32]:
         """Return absorbed energy [keV] and its square sum [keV^2] by node, shape (2, K).
@@ -97,3 +100,15 @@ class Beam:
         """Return the linear attenuation [1/m] of a solid at the nodes, shape (K,)."""
         mass = mass_attenuation_cm2_g(material, self.quadrature.energies_kev)
         return (100 * density_g_cm3(material) * mass).astype(np.float32)
+
+
+@lru_cache(maxsize=256)
+def _spectra(
+    tube_voltage_kv: float,
+    filtration_mm: tuple[tuple[str, float], ...],
+    detector: Detector,
+    nodes: int,
+) -> tuple[Spectrum, Spectrum]:
+    """Return spectrum and quadrature, which do not depend on the charge."""
+    spectrum = tungsten_spectrum(tube_voltage_kv, dict(filtration_mm))
+    return spectrum, spectrum.rebinned(nodes, detector.efficiency(spectrum.energies_kev))

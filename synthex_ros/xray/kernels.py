@@ -1,4 +1,4 @@
-"""Per-pixel loops of the renderer: up-sampling, primary signal, tissue a device displaces.
+"""Per-pixel loops of the renderer: primary signal, tissue a device displaces.
 
 What runs once a view uses all cores. What runs every frame takes about a millisecond and stays on
 the calling thread: waiting for a second core that other processes use costs more than it saves.
@@ -11,47 +11,7 @@ import math
 import numba as nb
 import numpy as np
 
-from synthex_ros.xray.projector import MARGIN, fetch
-
-
-@nb.njit(cache=True)
-def _catmull_rom(f):
-    """Return the four weights of the Catmull-Rom spline at fraction f of the middle interval."""
-    return (
-        np.float32(0.5 * f * (f * (2.0 - f) - 1.0)),
-        np.float32(0.5 * (f * f * (3.0 * f - 5.0) + 2.0)),
-        np.float32(0.5 * f * (f * (4.0 - 3.0 * f) + 1.0)),
-        np.float32(0.5 * f * f * (f - 1.0)),
-    )
-
-
-@nb.njit(cache=True)
-def _neighbours(position, count):
-    i = int(math.floor(position))
-    top = count - 1
-    index = (min(max(i - 1, 0), top), min(max(i, 0), top), min(i + 1, top), min(i + 2, top))
-    return index, _catmull_rom(position - i)
-
-
-@nb.njit(parallel=True, fastmath=True, cache=True)
-def upsample(coarse, out):
-    """Fill out (M, R, C) with the cubic up-sampling of coarse (M, r, c), never below zero."""
-    count, rows, columns = coarse.shape
-    for row in nb.prange(out.shape[1]):
-        j, v = _neighbours((row + 0.5) * rows / out.shape[1] - 0.5, rows)
-        line = np.empty(columns, np.float32)
-        for m in range(count):
-            for c in range(columns):
-                line[c] = (
-                    v[0] * coarse[m, j[0], c] + v[1] * coarse[m, j[1], c]
-                    + v[2] * coarse[m, j[2], c] + v[3] * coarse[m, j[3], c]
-                )  # fmt: skip
-            for column in range(out.shape[2]):
-                i, u = _neighbours((column + 0.5) * columns / out.shape[2] - 0.5, columns)
-                value = (
-                    u[0] * line[i[0]] + u[1] * line[i[1]] + u[2] * line[i[2]] + u[3] * line[i[3]]
-                )
-                out[m, row, column] = max(value, np.float32(0))
+from synthex_ros.xray.ray_marcher import MARGIN, fetch
 
 
 @nb.njit(inline='always')

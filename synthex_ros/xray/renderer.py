@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from synthex_ros.bodies import Body
 from synthex_ros.geometry import View, check_pose
-from synthex_ros.xray.anatomy_layer import AnatomyLayer, blend, expose_anatomy, project_anatomy
+from synthex_ros.xray.anatomy_layer import AnatomyLayer, blend, expose_anatomy
 from synthex_ros.xray.beam import Beam, Technique
 from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.device_layer import label_image, signal_behind, trace_bodies
+from synthex_ros.xray.exposure_control import ExposureControl
 from synthex_ros.xray.lru import LruCache
-from synthex_ros.xray.projector import CpuProjector, Projector
+from synthex_ros.xray.projector import Projector
 from synthex_ros.xray.scene import Scene
+from synthex_ros.xray.shear_warp import ShearWarpProjector
 
-__all__ = ['AnatomyLayer', 'Radiograph', 'Renderer', 'Technique']
+__all__ = ['AnatomyLayer', 'ExposureControl', 'Radiograph', 'Renderer', 'Technique']
 
 # Where the isocentre of a C-arm lies between focal spot and detector, when nobody says.
 ISOCENTER_SHARE = 0.700 / 1.020
@@ -58,7 +60,6 @@ class Renderer:
         technique: Technique | None = None,
         detector: Detector | None = None,
         anatomy_px: int = 256,
-        step_m: float = 1e-3,
         energies: int = 8,
         projector: Projector | None = None,
         *,
@@ -72,27 +73,21 @@ class Renderer:
             scene: anatomy and its pose.
             technique: default tube settings of frames.
             detector: flat panel; default 600 um CsI.
-            anatomy_px: longer side of the grid the anatomy is projected on before cubic
-                up-sampling; 256 costs about 0.1 % error against 1024 on clinical CTs, because the
-                voxels limit the detail. Images smaller than this are projected directly.
-            step_m: longest distance between samples on a ray [m].
+            anatomy_px: samples of the anatomy along the longer image side; 256 costs about 0.1 %
+                error against 1024 on clinical CTs, because the voxels limit the detail.
             energies: nodes that stand for the spectrum.
-            projector: computes line integrals; default the CPU one.
+            projector: computes line integrals; default `ShearWarpProjector(anatomy_px)`.
             supersampling: rays per pixel side through devices; raise it for wires thinner than a
                 pixel.
             cached_layers: how many views (and breathing phases) are kept, about 6 MB each.
             reference_distance_m: focal spot to the point where air kerma is reported [m]; default
                 0.15 m before an isocentre at 0.686 of the source-to-detector distance.
         """
-        if not 16 <= anatomy_px <= 4096:
-            raise ValueError(f'anatomy_px must be 16..4096 px, got {anatomy_px}')
         self.scene = scene
         self.technique = technique or Technique()
         self.detector = detector or Detector()
-        self.anatomy_px = anatomy_px
-        self.step_m = step_m
         self.energies = energies
-        self.projector = projector or CpuProjector()
+        self.projector = projector or ShearWarpProjector(anatomy_px)
         self.supersampling = supersampling
         self.reference_distance_m = reference_distance_m
         self._areas: LruCache[NDArray[np.float32]] = LruCache(cached_layers)
@@ -119,9 +114,8 @@ class Renderer:
         place = (view.geometry, view.world_from_source.tobytes(), pose.tobytes())
 
         def project() -> NDArray[np.float32]:
-            return project_anatomy(
-                self.projector, self.scene, view, pose, self.anatomy_px, self.step_m
-            )
+            scene = self.scene
+            return self.projector.area_density_g_cm2(scene.volume, scene.table, view, pose)
 
         def expose() -> AnatomyLayer:
             area = self._areas.get(place, project)
@@ -176,6 +170,25 @@ class Renderer:
             layer.technique,
             self.air_kerma_gy(view, layer.technique),
         )
+
+    def regulated(
+        self,
+        control: ExposureControl,
+        view: View,
+        world_from_patient: NDArray[np.float64] | None = None,
+        technique: Technique | None = None,
+    ) -> Technique:
+        """Return the technique with the charge that `control` chooses for a view.
+
+        Args:
+            control: automatic exposure control.
+            view: geometry and pose of the exposure.
+            world_from_patient: pose of the patient [m], shape (4, 4); default the scene's.
+            technique: voltage, filtration and pulse length; default the renderer's.
+        """
+        technique = technique or self.technique
+        layer = self.anatomy(view, world_from_patient, technique)
+        return control.regulated(technique, layer, self.scene.table.names)
 
     def blend(self, first: AnatomyLayer, second: AnatomyLayer, share: float) -> AnatomyLayer:
         """Return a layer between two of one view; see `anatomy_layer.blend`."""

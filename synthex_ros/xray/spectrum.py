@@ -71,11 +71,15 @@ class Spectrum:
 
         Collision kerma, sum of fluence * energy * mu_en/rho of dry air, by the inverse square.
         """
+        return float(self.air_kerma_by_energy_gy(charge_mas, distance_m).sum())
+
+    def air_kerma_by_energy_gy(self, charge_mas: float, distance_m: float) -> NDArray[np.float64]:
+        """Return the parts of `air_kerma_gy` by energy [Gy], shape (K,)."""
         if not distance_m > 0:
             raise ValueError(f'distance_m must be positive, got {distance_m:g}')
         absorption = mass_energy_absorption_cm2_g('air', self.energies_kev)
-        kev_per_g = np.sum(self.fluence_cm2_mas * self.energies_kev * absorption)
-        return float(kev_per_g * JOULE_PER_KEV * 1e3 * charge_mas / distance_m**2)
+        kev_per_g = self.fluence_cm2_mas * self.energies_kev * absorption
+        return kev_per_g * (JOULE_PER_KEV * 1e3 * charge_mas / distance_m**2)
 
     def half_value_layer_mm(self, material: str = 'Al') -> float:
         """Return the filter thickness that halves the air kerma [mm]."""

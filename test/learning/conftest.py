@@ -9,9 +9,7 @@ FRAMES, SEED = 8, 11
 SAMPLING = SceneSampling(
     anatomy='phantom',
     frames_per_view=4,
-    step_m=0.01,
-    tube_voltage_kv=(70.0,),
-    charge_mas=(0.3,),
+    tube_voltage_kv=(70.0, 70.0),
     collimated_share=0.3,
     negative_share=0.3,
 )

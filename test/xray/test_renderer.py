@@ -265,7 +265,7 @@ def test_material_model_changes_the_picture():
         (lambda r: r.blend(r.anatomy(SEEN), r.anatomy(SEEN), 1.5), '0..1'),
         (lambda r: r.blend(r.anatomy(SEEN), r.anatomy(view(0, 0, 32)), 0.5), 'same geometry'),
         (lambda r: renderer(cached_layers=0), 'capacity'),
-        (lambda r: Renderer(r.scene, anatomy_px=4), 'anatomy_px'),
+        (lambda r: Renderer(r.scene, anatomy_px=4), 'detail_px'),
     ],
 )
 def test_errors_name_the_slip(call, message):

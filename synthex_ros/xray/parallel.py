@@ -1,0 +1,6 @@
+"""The lock of multi-threaded kernels."""
+
+import threading
+
+PARALLEL_LOCK = threading.RLock()
+"""Held by multi-threaded kernels: one of numba's threading layers runs one at a time only."""

@@ -32,7 +32,6 @@ from synthex_ros.anatomy import (
 )
 from synthex_ros.geometry import CArm, View, invert_pose, make_pose
 from synthex_ros.xray.ray_marcher import RayMarcher
-from synthex_ros.xray.shear_warp import ShearWarpProjector
 
 VIEWS_DEG = {'AP': (0, 0), 'oblique 30': (30, 0), 'compound 60/20': (60, 20)}
 MM = 1000.0

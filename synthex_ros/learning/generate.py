@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,6 +221,8 @@ def generate(
     if not views:
         return
     threads = max(1, (multiprocessing.cpu_count() or 1) // workers)
+    # Workers read it when they import numpy: threads of small matrix products only wait there.
+    os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
     context = multiprocessing.get_context('spawn')
     start = (sampling, seed, str(root), threads)
     with context.Pool(workers, _start_worker, start) as pool:

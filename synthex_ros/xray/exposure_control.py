@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from synthex_ros.xray.anatomy_layer import AnatomyLayer
 from synthex_ros.xray.attenuation import mass_attenuation_cm2_g
 from synthex_ros.xray.beam import Technique
 
-MEASURED_PX = 64
+MEASURED_PX = 32
 
 
 @dataclass(frozen=True)
@@ -43,36 +43,35 @@ class ExposureControl:
             raise ValueError(f'charge_limits_mas must be 0 < low <= high, got ({low:g}, {high:g})')
 
     def regulated(
-        self, technique: Technique, layer: AnatomyLayer, materials: tuple[str, ...]
+        self,
+        technique: Technique,
+        area_density_g_cm2: NDArray[np.float32],
+        materials: tuple[str, ...],
+        source_to_detector_m: float,
     ) -> Technique:
         """Return the technique with the charge for a view.
 
         Args:
             technique: voltage, filtration and pulse length; its charge is not used.
-            layer: anatomy of the view, of any technique.
-            materials: names of the layer's M area densities.
+            area_density_g_cm2: of the patient in this view, shape (M, rows, columns).
+            materials: names of the M materials.
+            source_to_detector_m: distance focal spot to detector [m].
         """
-        wanted = self.detector_kerma_gy / self.kerma_gy_mas(technique, layer, materials)
-        charge = float(np.clip(wanted, *self.charge_limits_mas))
-        return replace(technique, charge_mas=charge)
+        kerma = technique.spectrum().air_kerma_by_energy_gy(1.0, source_to_detector_m)
+        passed = self._transmission(technique, area_density_g_cm2, materials)
+        charge = self.detector_kerma_gy / float(np.median(kerma @ passed))
+        return replace(technique, charge_mas=float(np.clip(charge, *self.charge_limits_mas)))
 
-    def kerma_gy_mas(
-        self, technique: Technique, layer: AnatomyLayer, materials: tuple[str, ...]
-    ) -> float:
-        """Return the median detector air kerma of a charge of 1 mAs in the measuring field."""
-        rows, columns = layer.view.geometry.shape_px
-        field = tuple(
-            slice(
-                int(size * (1 - self.field_share) / 2),
-                int(np.ceil(size * (1 + self.field_share) / 2)),
-            )
-            for size in (rows, columns)
-        )
-        area = layer.area_density_g_cm2[:, field[0], field[1]]
-        thin = [max(1, size // MEASURED_PX) for size in area.shape[1:]]
-        area = area[:, :: thin[0], :: thin[1]].reshape(len(materials), -1).astype(float)
-        spectrum = technique.spectrum()
-        energies = spectrum.energies_kev
+    def _transmission(
+        self, technique: Technique, area: NDArray[np.float32], materials: tuple[str, ...]
+    ) -> NDArray[np.float64]:
+        """Return the transmission by energy of pixels in the measuring field, shape (K, P)."""
+        field = []
+        for size in area.shape[1:]:
+            low = int(size * (1 - self.field_share) / 2)
+            high = int(np.ceil(size * (1 + self.field_share) / 2))
+            field.append(slice(low, high, max(1, (high - low) // MEASURED_PX)))
+        pixels = area[:, field[0], field[1]].reshape(len(materials), -1).astype(float)
+        energies = technique.spectrum().energies_kev
         mu = np.stack([mass_attenuation_cm2_g(name, energies) for name in materials])
-        kerma = spectrum.air_kerma_by_energy_gy(1.0, layer.view.geometry.source_to_detector_m)
-        return float(np.median(kerma @ np.exp(-mu.T @ area)))
+        return np.exp(-mu.T @ pixels)

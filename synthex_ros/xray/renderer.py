@@ -6,7 +6,7 @@ patient pose. A frame recomputes the pixels that a device covers and passes thro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,21 +108,27 @@ class Renderer:
             technique: tube settings; default the renderer's.
         """
         technique = technique or self.technique
-        pose = self.scene.world_from_patient
-        if world_from_patient is not None:
-            pose = check_pose(world_from_patient, 'world_from_patient')
-        place = (view.geometry, view.world_from_source.tobytes(), pose.tobytes())
-
-        def project() -> NDArray[np.float32]:
-            scene = self.scene
-            return self.projector.area_density_g_cm2(scene.volume, scene.table, view, pose)
+        pose = self._patient_pose(world_from_patient)
 
         def expose() -> AnatomyLayer:
-            area = self._areas.get(place, project)
+            area = self._area_density(view, pose)
             beam = self.beam(technique)
             return expose_anatomy(area, self.scene.table.names, view, pose, beam)
 
-        return self._layers.get((place, technique), expose)
+        return self._layers.get((*_place(view, pose), technique), expose)
+
+    def _patient_pose(self, world_from_patient: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        if world_from_patient is None:
+            return self.scene.world_from_patient
+        return check_pose(world_from_patient, 'world_from_patient')
+
+    def _area_density(self, view: View, pose: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return the area densities of a view, shape (M, rows, columns), kept if seen before."""
+        scene = self.scene
+        return self._areas.get(
+            _place(view, pose),
+            lambda: self.projector.area_density_g_cm2(scene.volume, scene.table, view, pose),
+        )
 
     def render(
         self,
@@ -186,9 +192,10 @@ class Renderer:
             world_from_patient: pose of the patient [m], shape (4, 4); default the scene's.
             technique: voltage, filtration and pulse length; default the renderer's.
         """
-        technique = technique or self.technique
-        layer = self.anatomy(view, world_from_patient, technique)
-        return control.regulated(technique, layer, self.scene.table.names)
+        area = self._area_density(view, self._patient_pose(world_from_patient))
+        distance = view.geometry.source_to_detector_m
+        names = self.scene.table.names
+        return control.regulated(technique or self.technique, area, names, distance)
 
     def blend(self, first: AnatomyLayer, second: AnatomyLayer, share: float) -> AnatomyLayer:
         """Return a layer between two of one view; see `anatomy_layer.blend`."""
@@ -207,3 +214,8 @@ class Renderer:
             isocenter = ISOCENTER_SHARE * view.geometry.source_to_detector_m
             distance = max(isocenter - REFERENCE_POINT_BEFORE_ISOCENTER_M, isocenter / 2)
         return self.beam(technique).spectrum.air_kerma_gy(technique.charge_mas, distance)
+
+
+def _place(view: View, world_from_patient: NDArray[np.float64]) -> tuple[Hashable, ...]:
+    """Return what decides the area densities of a scene."""
+    return view.geometry, view.world_from_source.tobytes(), world_from_patient.tobytes()

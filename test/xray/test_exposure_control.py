@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from synthex_ros.geometry import CArm
-from synthex_ros.xray.anatomy_layer import AnatomyLayer
 from synthex_ros.xray.beam import Technique
 from synthex_ros.xray.exposure_control import ExposureControl
 
 VIEW = CArm().view(0.0, 0.0)
 MATERIALS = ('water',)
+DISTANCE_M = VIEW.geometry.source_to_detector_m
 
 
 def slab(thickness_cm, bare_share=0.0):
@@ -17,36 +17,35 @@ def slab(thickness_cm, bare_share=0.0):
     rows, columns = VIEW.geometry.shape_px
     area = np.full((1, rows, columns), thickness_cm, np.float32)
     area[:, : int(bare_share * rows)] = 0
-    nothing = np.zeros((rows, columns), np.float32)
-    return AnatomyLayer(VIEW, np.eye(4), Technique(), area, nothing, nothing)
+    return area
 
 
 def kerma_gy(technique, water_cm):
     """Detector air kerma behind water, by the spectrum's own filter."""
     beam = technique.spectrum().filtered({'water': 10 * water_cm})
-    return beam.air_kerma_gy(technique.charge_mas, VIEW.geometry.source_to_detector_m)
+    return beam.air_kerma_gy(technique.charge_mas, DISTANCE_M)
 
 
 @pytest.mark.parametrize('thickness_cm', [5.0, 15.0, 25.0])
 @pytest.mark.parametrize('voltage', [60.0, 81.5, 120.0])
 def test_detector_kerma_is_the_set_one(thickness_cm, voltage):
     control = ExposureControl(40e-9, charge_limits_mas=(1e-5, 1e3))
-    chosen = control.regulated(Technique(voltage), slab(thickness_cm), MATERIALS)
+    chosen = control.regulated(Technique(voltage), slab(thickness_cm), MATERIALS, DISTANCE_M)
     assert kerma_gy(chosen, thickness_cm) == pytest.approx(40e-9, rel=1e-3)
     assert chosen.tube_voltage_kv == voltage
 
 
 def test_bare_beam_beside_the_patient_changes_nothing():
     control = ExposureControl()
-    whole = control.regulated(Technique(), slab(20.0), MATERIALS)
-    beside = control.regulated(Technique(), slab(20.0, bare_share=0.4), MATERIALS)
+    whole = control.regulated(Technique(), slab(20.0), MATERIALS, DISTANCE_M)
+    beside = control.regulated(Technique(), slab(20.0, bare_share=0.4), MATERIALS, DISTANCE_M)
     assert beside.charge_mas == pytest.approx(whole.charge_mas)
 
 
 def test_charge_stays_within_the_generator():
     control = ExposureControl(charge_limits_mas=(0.01, 0.5))
-    assert control.regulated(Technique(), slab(60.0), MATERIALS).charge_mas == 0.5
-    assert control.regulated(Technique(), slab(0.1), MATERIALS).charge_mas == 0.01
+    assert control.regulated(Technique(), slab(60.0), MATERIALS, DISTANCE_M).charge_mas == 0.5
+    assert control.regulated(Technique(), slab(0.1), MATERIALS, DISTANCE_M).charge_mas == 0.01
 
 
 @pytest.mark.parametrize(

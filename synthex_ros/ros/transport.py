@@ -1,8 +1,9 @@
-"""Environment of every process that talks on the graph: transport profile and malloc settings.
+"""Environment of every process on the graph: transport profile, malloc and thread settings.
 
-With its defaults Fast DDS loses most large frames between processes, and glibc maps fresh pages
-for each frame. Both are settings of the environment that must stand before a process starts; a
-process that lacks them starts itself anew, once.
+With its defaults Fast DDS loses most large frames between processes, glibc maps fresh pages for
+each frame, and every process keeps a BLAS thread a core that mostly waits. All three are settings
+of the environment that must stand before a process starts; one that lacks them starts itself
+anew, once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ PROFILE = Path(__file__).parent / 'data' / 'fastdds.xml'
 
 MALLOC = {'MALLOC_MMAP_THRESHOLD_': '268435456', 'MALLOC_TRIM_THRESHOLD_': '536870912'}
 """Keep freed frame buffers in the process, see mallopt(3): 4 times less CPU for large frames."""
+
+THREADS = {'OPENBLAS_NUM_THREADS': '1'}
+"""Small matrix products gain nothing from a second thread, and wait long for it on a busy core."""
 
 _OLD_DISTRIBUTIONS = {'', 'humble', 'iron', 'jazzy'}
 _OLD_NAME, _NEW_NAME = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
@@ -38,7 +42,7 @@ def user_profile(environment: Mapping[str, str]) -> str | None:
 
 def missing_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables to add to `environment`; what the user has set is left alone."""
-    wanted = dict(MALLOC)
+    wanted = {**MALLOC, **THREADS}
     if user_profile(environment) is None:
         wanted[profile_variable(environment)] = str(PROFILE)
     return {name: value for name, value in wanted.items() if not environment.get(name)}

@@ -11,29 +11,24 @@ plane to the detector, where the sum is multiplied by the length of the ray betw
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.anatomy.materials import MaterialTable
 from synthex_ros.anatomy.volume import Volume
 from synthex_ros.geometry import View
-from synthex_ros.xray.lane_vectors import make_lerp_lanes
 from synthex_ros.xray.parallel import PARALLEL_LOCK
 from synthex_ros.xray.projector import Rays, rays_in_grid
 from synthex_ros.xray.ray_marcher import RayMarcher
-from synthex_ros.xray.voxel_densities import LANES, DensityStore, VoxelDensities
+from synthex_ros.xray.shear_warp_kernels import make_kernels
+from synthex_ros.xray.voxel_densities import DensityStore, VoxelDensities
 
 Array = NDArray[np.float64]
 
 MIN_COSINE = 0.3
 """Every ray keeps at least this cosine to the axis across the slices."""
-BLOCK_ROWS = 32
 GUARD = 2
 """Rows and columns of the plane beyond the detector's shadow, for the last interpolation."""
 
@@ -99,7 +94,7 @@ class ShearWarpProjector:
         out = np.empty((len(table.names), rows, columns), np.float32)
         scale = (100 * densities.unit_g_cm3).astype(np.float32)
         flat, where = densities.levels.reshape(-1), (plane.reference, plane.first, plane.step)
-        accumulate, warp = _kernels(lanes)
+        accumulate, warp = make_kernels(lanes)
         with PARALLEL_LOCK:
             accumulate(flat, shape, strides, source, normal, cut, *where, sums)
             warp(sums, rays, spacing[order], *where, scale, out)
@@ -195,136 +190,3 @@ def _steps(rays, middle: float, pixels: float, shape_px: tuple[int, int]) -> Arr
             inverse = np.linalg.inv(jacobian)
             steps.append(pixels / np.linalg.norm(inverse, axis=0))
     return np.min(steps, axis=0)
-
-
-@lru_cache(maxsize=len(LANES))
-def _kernels(lanes: int) -> tuple[Callable, Callable]:
-    """Return the compiled kernels for voxels of `lanes` materials."""
-    return _make_accumulate(lanes), _make_warp(lanes)
-
-
-def _make_accumulate(lanes: int) -> Callable:
-    lerp = make_lerp_lanes(lanes)
-
-    @nb.njit(fastmath=True, inline='always')
-    def resample_row(flat, offset, start, step, low, high, out):
-        """Fill out[low:high] with a slice's line at start + i * step, linear between voxels."""
-        for i in range(low, high):
-            x = start + np.float32(i) * step
-            p = np.int32(x)
-            f = x - np.float32(p)
-            lerp(flat, np.uint64(offset + lanes * p), f, out, np.uint64(lanes * i))
-
-    @nb.njit(inline='always')
-    def inside(start, step, count, limit):
-        """Return the range of i in 0..count with 0 <= start + i * step < limit."""
-        low = int(math.ceil(-start / step))
-        high = int(math.ceil((limit - start) / step))
-        return min(max(low, 0), count), min(max(high, 0), count)
-
-    @nb.njit(inline='always')
-    def below(base, slope, low, high):
-        """Return the part of low..high where base + slope * i < 1."""
-        if slope > 0:
-            return low, max(low, min(high, int(math.ceil((1.0 - base) / slope))))
-        if slope < 0:
-            return min(high, max(low, int(math.floor((1.0 - base) / slope)) + 1)), high
-        return low, high if base < 1.0 else low
-
-    @nb.njit(parallel=True, fastmath=True, cache=True)
-    def accumulate(flat, shape, strides, source, normal, cut, reference, first, step, sums):
-        slices, lines, width = shape
-        rows, columns, _ = sums.shape
-        blocks = (rows + BLOCK_ROWS - 1) // BLOCK_ROWS
-        for block in nb.prange(blocks):
-            top = block * BLOCK_ROWS
-            count = min(BLOCK_ROWS, rows - top)
-            total = np.zeros((count, columns * lanes), np.float32)
-            strip = np.empty((lines + 2, columns * lanes), np.float32)
-            for k in range(slices):
-                t = (k - 1 - source[2]) / (reference - source[2])
-                if t < 1e-6:
-                    continue  # behind the focal spot
-                # Indices count from the empty voxel around the grid.
-                start_i = source[0] + (first[0] - source[0]) * t + 1.0
-                start_j = source[1] + (first[1] + top * step[1] - source[1]) * t + 1.0
-                step_i, step_j = step[0] * t, step[1] * t
-                left, right = inside(start_i, step_i, columns, width - 1 - 1e-3)
-                low, high = inside(start_j, step_j, count, lines - 1 - 1e-3)
-                if left >= right or low >= high:
-                    continue
-                near = max(int(start_j + low * step_j), 0)
-                far = min(int(start_j + (high - 1) * step_j) + 1, lines - 1)
-                for line in range(near, far + 1):
-                    resample_row(
-                        flat, k * strides[0] + line * strides[1],
-                        np.float32(start_i), np.float32(step_i), left, right, strip[line - near],
-                    )  # fmt: skip
-                for row in range(low, high):
-                    y = max(start_j + row * step_j, 0.0)
-                    line = min(int(y), lines - 2)
-                    f = np.float32(y - line)
-                    g = np.float32(1) - f
-                    a, b, s = strip[line - near], strip[line - near + 1], total[row]
-                    start, stop = left, right
-                    if cut:
-                        base = normal[0] * (start_i - 1.0 - source[0])
-                        base += normal[1] * (y - 1.0 - source[1])
-                        base += normal[2] * (k - 1.0 - source[2])
-                        start, stop = below(base, normal[0] * step_i, left, right)
-                    for c in range(start * lanes, stop * lanes):
-                        s[c] += g * a[c] + f * b[c]
-            for row in range(count):
-                for c in range(columns):
-                    for m in range(lanes):
-                        sums[top + row, c, m] = total[row, c * lanes + m]
-
-    return accumulate
-
-
-def _make_warp(lanes: int) -> Callable:
-    @nb.njit(inline='always')
-    def spline(f):
-        """Return the four weights of the Catmull-Rom spline at fraction f."""
-        return (
-            np.float32(0.5) * f * (f * (np.float32(2) - f) - np.float32(1)),
-            np.float32(0.5) * (f * f * (np.float32(3) * f - np.float32(5)) + np.float32(2)),
-            np.float32(0.5) * f * (f * (np.float32(4) - np.float32(3) * f) + np.float32(1)),
-            np.float32(0.5) * f * f * (f - np.float32(1)),
-        )
-
-    @nb.njit(parallel=True, fastmath=True, cache=True)
-    def warp(sums, rays, spacing, reference, first, step, scale, out):
-        source, corner, along_u, along_v = rays
-        count, columns = out.shape[0], out.shape[2]
-        depth = reference - source[2]
-        for row in nb.prange(out.shape[1]):
-            value = np.empty(lanes, np.float32)
-            for column in range(columns):
-                di = corner[0] + column * along_u[0] + row * along_v[0] - source[0]
-                dj = corner[1] + column * along_u[1] + row * along_v[1] - source[1]
-                dk = corner[2] + column * along_u[2] + row * along_v[2] - source[2]
-                x = (source[0] + di / dk * depth - first[0]) / step[0]
-                y = (source[1] + dj / dk * depth - first[1]) / step[1]
-                length = (di * spacing[0]) ** 2 + (dj * spacing[1]) ** 2 + (dk * spacing[2]) ** 2
-                length = np.float32(math.sqrt(length) / abs(dk))
-                p, q = int(math.floor(x)), int(math.floor(y))
-                if p < 1 or q < 1 or p >= sums.shape[1] - 2 or q >= sums.shape[0] - 2:
-                    for m in range(count):
-                        out[m, row, column] = np.float32(0)
-                    continue
-                u, v = spline(np.float32(x - p)), spline(np.float32(y - q))
-                for m in range(lanes):
-                    value[m] = np.float32(0)
-                for j in range(4):
-                    line = sums[q - 1 + j]
-                    w = v[j] * length
-                    for m in range(lanes):
-                        value[m] += w * (
-                            u[0] * line[p - 1, m] + u[1] * line[p, m]
-                            + u[2] * line[p + 1, m] + u[3] * line[p + 2, m]
-                        )  # fmt: skip
-                for m in range(count):
-                    out[m, row, column] = max(value[m] * scale[m], np.float32(0))
-
-    return warp

@@ -1,0 +1,150 @@
+"""Compiled loops of the factorised projector, for voxels of one, four or eight materials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import numba as nb
+import numpy as np
+
+from synthex_ros.xray.lane_vectors import make_lerp_lanes
+
+BLOCK_ROWS = 32
+
+
+@lru_cache(maxsize=4)
+def make_kernels(lanes: int) -> tuple[Callable, Callable]:
+    """Return the compiled kernels for voxels of `lanes` materials."""
+    return _make_accumulate(lanes), _make_warp(lanes)
+
+
+def _make_accumulate(lanes: int) -> Callable:
+    lerp = make_lerp_lanes(lanes)
+
+    @nb.njit(fastmath=True, inline='always')
+    def resample_line(flat, offset, voxel, share, low, high, out):
+        """Fill out[low:high] with a slice's line, linear between each voxel and the next."""
+        for i in range(low, high):
+            lerp(flat, np.uint64(offset + voxel[i]), share[i], out, np.uint64(lanes * i))
+
+    @nb.njit(inline='always')
+    def inside(start, step, count, limit):
+        """Return the range of i in 0..count with 0 <= start + i * step < limit."""
+        low = int(math.ceil(-start / step))
+        high = int(math.ceil((limit - start) / step))
+        return min(max(low, 0), count), min(max(high, 0), count)
+
+    @nb.njit(inline='always')
+    def below(base, slope, low, high):
+        """Return the part of low..high where base + slope * i < 1."""
+        if slope > 0:
+            return low, max(low, min(high, int(math.ceil((1.0 - base) / slope))))
+        if slope < 0:
+            return min(high, max(low, int(math.floor((1.0 - base) / slope)) + 1)), high
+        return low, high if base < 1.0 else low
+
+    @nb.njit(parallel=True, fastmath=True, cache=True)
+    def accumulate(flat, shape, strides, source, normal, cut, reference, first, step, sums):
+        slices, lines, width = shape
+        rows, columns, _ = sums.shape
+        blocks = (rows + BLOCK_ROWS - 1) // BLOCK_ROWS
+        for block in nb.prange(blocks):
+            top = block * BLOCK_ROWS
+            count = min(BLOCK_ROWS, rows - top)
+            total = np.zeros((count, columns * lanes), np.float32)
+            strip = np.empty((lines + 2, columns * lanes), np.float32)
+            voxel, share = np.empty(columns, np.int32), np.empty(columns, np.float32)
+            for k in range(slices):
+                t = (k - 1 - source[2]) / (reference - source[2])
+                if t < 1e-6:
+                    continue  # behind the focal spot
+                # Indices count from the empty voxel around the grid.
+                start_i = source[0] + (first[0] - source[0]) * t + 1.0
+                start_j = source[1] + (first[1] + top * step[1] - source[1]) * t + 1.0
+                step_i, step_j = step[0] * t, step[1] * t
+                left, right = inside(start_i, step_i, columns, width - 1 - 1e-3)
+                low, high = inside(start_j, step_j, count, lines - 1 - 1e-3)
+                if left >= right or low >= high:
+                    continue
+                near = max(int(start_j + low * step_j), 0)
+                far = min(int(start_j + (high - 1) * step_j) + 1, lines - 1)
+                for i in range(left, right):
+                    x = np.float32(start_i + i * step_i)
+                    whole = np.int32(x)
+                    voxel[i], share[i] = lanes * whole, x - np.float32(whole)
+                for line in range(near, far + 1):
+                    offset = k * strides[0] + line * strides[1]
+                    resample_line(flat, offset, voxel, share, left, right, strip[line - near])
+                for row in range(low, high):
+                    y = max(start_j + row * step_j, 0.0)
+                    line = min(int(y), lines - 2)
+                    f = np.float32(y - line)
+                    g = np.float32(1) - f
+                    start, stop = left, right
+                    if cut:
+                        base = normal[0] * (start_i - 1.0 - source[0])
+                        base += normal[1] * (y - 1.0 - source[1])
+                        base += normal[2] * (k - 1.0 - source[2])
+                        start, stop = below(base, normal[0] * step_i, left, right)
+                    # Slices that are walked from 0 are what the compiler vectorises.
+                    s = total[row, start * lanes : stop * lanes]
+                    a = strip[line - near, start * lanes : stop * lanes]
+                    b = strip[line - near + 1, start * lanes : stop * lanes]
+                    for c in range(s.shape[0]):
+                        s[c] += g * a[c] + f * b[c]
+            for row in range(count):
+                for c in range(columns):
+                    for m in range(lanes):
+                        sums[top + row, c, m] = total[row, c * lanes + m]
+
+    return accumulate
+
+
+def _make_warp(lanes: int) -> Callable:
+    @nb.njit(inline='always')
+    def spline(f):
+        """Return the four weights of the Catmull-Rom spline at fraction f."""
+        return (
+            np.float32(0.5) * f * (f * (np.float32(2) - f) - np.float32(1)),
+            np.float32(0.5) * (f * f * (np.float32(3) * f - np.float32(5)) + np.float32(2)),
+            np.float32(0.5) * f * (f * (np.float32(4) - np.float32(3) * f) + np.float32(1)),
+            np.float32(0.5) * f * f * (f - np.float32(1)),
+        )
+
+    @nb.njit(parallel=True, fastmath=True, cache=True)
+    def warp(sums, rays, spacing, reference, first, step, scale, out):
+        source, corner, along_u, along_v = rays
+        count, columns = out.shape[0], out.shape[2]
+        depth = reference - source[2]
+        for row in nb.prange(out.shape[1]):
+            value = np.empty(lanes, np.float32)
+            for column in range(columns):
+                di = corner[0] + column * along_u[0] + row * along_v[0] - source[0]
+                dj = corner[1] + column * along_u[1] + row * along_v[1] - source[1]
+                dk = corner[2] + column * along_u[2] + row * along_v[2] - source[2]
+                x = (source[0] + di / dk * depth - first[0]) / step[0]
+                y = (source[1] + dj / dk * depth - first[1]) / step[1]
+                length = (di * spacing[0]) ** 2 + (dj * spacing[1]) ** 2 + (dk * spacing[2]) ** 2
+                length = np.float32(math.sqrt(length) / abs(dk))
+                p, q = int(math.floor(x)), int(math.floor(y))
+                if p < 1 or q < 1 or p >= sums.shape[1] - 2 or q >= sums.shape[0] - 2:
+                    for m in range(count):
+                        out[m, row, column] = np.float32(0)
+                    continue
+                u, v = spline(np.float32(x - p)), spline(np.float32(y - q))
+                for m in range(lanes):
+                    value[m] = np.float32(0)
+                for j in range(4):
+                    line = sums[q - 1 + j]
+                    w = v[j] * length
+                    for m in range(lanes):
+                        value[m] += w * (
+                            u[0] * line[p - 1, m] + u[1] * line[p, m]
+                            + u[2] * line[p + 1, m] + u[3] * line[p + 2, m]
+                        )  # fmt: skip
+                for m in range(count):
+                    out[m, row, column] = max(value[m] * scale[m], np.float32(0))
+
+    return warp

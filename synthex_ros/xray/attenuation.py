@@ -1,53 +1,37 @@
 """X-ray attenuation and density of materials by name, from xraylib's tables.
 
-A material is one of `MATERIALS`, an element symbol or chemical formula ('Al', 'NiTi'), or a
-compound of the NIST list by its full name ('Polytetrafluoroethylene (Teflon)').
+`compounds` says what a material's name may be, and registers new ones.
 """
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import xraylib
 from numpy.typing import ArrayLike, NDArray
 
+from synthex_ros.xray.compounds import (
+    MATERIALS,
+    Material,
+    composition,
+    nist_names,
+    parse_formula,
+    register_material,
+    register_materials,
+)
+
+__all__ = [
+    'MATERIALS',
+    'Material',
+    'density_g_cm3',
+    'mass_attenuation_cm2_g',
+    'mass_energy_absorption_cm2_g',
+    'register_material',
+    'register_materials',
+]
+
 ELECTRON_KEV = 510.99895
-
-
-@dataclass(frozen=True)
-class Material:
-    """A mixture of compounds.
-
-    Attributes:
-        parts: (mass fraction, xraylib compound) pairs; fractions sum to 1.
-        density_g_cm3: density of the mixture [g/cm^3].
-    """
-
-    parts: tuple[tuple[float, str], ...]
-    density_g_cm3: float
-
-
-MATERIALS: dict[str, Material] = {
-    'air': Material(((1.0, 'Air, Dry (near sea level)'),), 1.20479e-3),
-    'lung': Material(((1.0, 'Lung (ICRP)'),), 0.26),
-    'soft_tissue': Material(((1.0, 'Tissue, Soft (ICRU four-component)'),), 1.0),
-    'bone': Material(((1.0, 'Bone, Cortical (ICRP)'),), 1.85),
-    'water': Material(((1.0, 'Water, Liquid'),), 1.0),
-    'blood': Material(((1.0, 'Blood (ICRP)'),), 1.06),
-    # Iohexol, 350 mg iodine per mL at 1.406 g/mL (Omnipaque 350 prescribing information).
-    'iodine_contrast': Material(((0.537, 'C19H26I3N3O9'), (0.463, 'H2O')), 1.406),
-    'nitinol': Material(((1.0, 'NiTi'),), 6.45),
-    'stainless_steel': Material(((0.68, 'Fe'), (0.17, 'Cr'), (0.125, 'Ni'), (0.025, 'Mo')), 7.99),
-    'platinum_iridium': Material(((0.9, 'Pt'), (0.1, 'Ir')), 21.56),
-    'ndfeb': Material(((1.0, 'Nd2Fe14B'),), 7.5),
-    'csi': Material(((1.0, 'CsI'),), 4.51),
-    'pebax': Material(((1.0, 'C12H23NO'),), 1.01),
-    'silicone': Material(((1.0, 'C2H6OSi'),), 1.1),
-}
-"""Named materials; tissues as in NIST's X-ray tables, alloys at handbook densities."""
 
 
 def mass_attenuation_cm2_g(material: str, energies_kev: ArrayLike) -> NDArray[np.float64]:
@@ -94,13 +78,13 @@ def density_g_cm3(material: str) -> float:
     """
     if material in MATERIALS:
         return MATERIALS[material].density_g_cm3
-    if material in _nist_names():
+    if material in nist_names():
         return float(xraylib.GetCompoundDataNISTByName(material)['density'])
-    parsed = _parse(material)
+    parsed = parse_formula(material)
     if parsed['nElements'] > 1:
         raise ValueError(
             f'the density of formula {material!r} is not tabulated; '
-            'add the material with its density to synthex_ros.xray.attenuation.MATERIALS'
+            'add the material with its density (register_material, or `materials:` in a scenario)'
         )
     return float(xraylib.ElementDensity(parsed['Elements'][0]))
 
@@ -118,30 +102,9 @@ def _as_key(energies_kev: ArrayLike) -> tuple[float, ...]:
 @lru_cache(maxsize=512)
 def _lookup(function: str, material: str, energies_kev: tuple[float, ...]) -> NDArray[np.float64]:
     call = getattr(xraylib, function)
-    known = MATERIALS.get(material)
-    if known is None and material not in _nist_names():
-        _parse(material)
-    parts = known.parts if known else ((1.0, material),)
+    parts = composition(material)
     values = np.array(
         [sum(share * call(name, energy) for share, name in parts) for energy in energies_kev]
     )
     values.flags.writeable = False
     return values
-
-
-@lru_cache(maxsize=1)
-def _nist_names() -> frozenset[str]:
-    return frozenset(xraylib.GetCompoundDataNISTList())
-
-
-def _parse(formula: str) -> dict:
-    try:
-        return xraylib.CompoundParser(formula)
-    except ValueError as error:
-        names = sorted(MATERIALS) + sorted(_nist_names())
-        close = difflib.get_close_matches(formula, names, n=3, cutoff=0.4)
-        hint = f'; did you mean {", ".join(map(repr, close))}?' if close else ''
-        raise ValueError(
-            f'unknown material {formula!r}: not one of {", ".join(MATERIALS)}, '
-            f'not a NIST compound and not a chemical formula{hint}'
-        ) from error

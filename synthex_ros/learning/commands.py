@@ -52,7 +52,7 @@ def run_generate(args: argparse.Namespace) -> int:
     """Make frames; continue where an earlier run stopped."""
     from synthex_ros.learning.generate import generate
     from synthex_ros.learning.sampling import SceneSampling
-    from synthex_ros.learning.settings import load_settings
+    from synthex_ros.settings import load_settings
 
     sampling = load_settings(SceneSampling, args.scene)
     with _progress() as progress:
@@ -68,8 +68,8 @@ def run_train(args: argparse.Namespace) -> int:
     # It is read when torch is first imported.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     from synthex_ros.learning.curves import draw_history
-    from synthex_ros.learning.settings import load_settings
     from synthex_ros.learning.training import Training, TrainingSettings
+    from synthex_ros.settings import load_settings
 
     training = Training(load_settings(TrainingSettings, args.settings), args.out, args.resume)
     with _progress() as progress:

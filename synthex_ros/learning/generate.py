@@ -28,7 +28,7 @@ from synthex_ros.learning.sampling import (
     frame_rng,
     view_rng,
 )
-from synthex_ros.learning.settings import as_plain
+from synthex_ros.settings import as_plain
 from synthex_ros.xray.renderer import Radiograph, Renderer, Technique
 from synthex_ros.xray.scene import Scene
 

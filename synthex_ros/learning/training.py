@@ -23,7 +23,7 @@ from synthex_ros.learning.losses import heatmap_loss, mask_loss
 from synthex_ros.learning.measure import score_frames, summarise
 from synthex_ros.learning.network import HEATMAP_STRIDE, ExportedNetwork, TrackerNetwork
 from synthex_ros.learning.randomization import Randomization
-from synthex_ros.learning.settings import as_plain
+from synthex_ros.settings import as_plain
 from synthex_ros.tracking.metadata import ModelMetadata
 from synthex_ros.tracking.model import Prediction, normalise
 

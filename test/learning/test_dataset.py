@@ -7,7 +7,7 @@ import pytest
 
 from synthex_ros.learning.dataset import FrameFolder, FrameSet
 from synthex_ros.learning.sampling import SceneSampling
-from synthex_ros.learning.settings import as_plain, load_settings
+from synthex_ros.settings import as_plain, load_settings
 from synthex_ros.tracking.model import normalise
 
 DESCRIPTION = {'seed': 1, 'landmarks': ['base', 'tip'], 'classes': ['background', 'device']}

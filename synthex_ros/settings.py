@@ -1,8 +1,9 @@
-"""Settings of data generation and training from YAML files, one dataclass a file."""
+"""Settings from YAML files, one dataclass a file; unknown keys are refused."""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +29,9 @@ def load_settings(cls: type[T], path: str | Path | None) -> T:
     known = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise ValueError(f'{path} has unknown settings {unknown}; allowed are {known}')
+        close = [m for key in unknown for m in difflib.get_close_matches(str(key), known, n=1)]
+        hint = f'; did you mean {", ".join(close)}?' if close else ''
+        raise ValueError(f'{path} has unknown settings {unknown}; allowed are {known}{hint}')
     return cls(**{key: _frozen(value) for key, value in values.items()})
 
 

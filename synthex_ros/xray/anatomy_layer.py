@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from synthex_ros.geometry import ProjectionGeometry, View
 from synthex_ros.xray import kernels
 from synthex_ros.xray.beam import Beam, Technique
-from synthex_ros.xray.parallel import PARALLEL_LOCK
+from synthex_ros.xray.detector import ScatteredSignal
+from synthex_ros.xray.parallel import parallel
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,7 @@ class AnatomyLayer:
         area_density_g_cm2: by material, shape (M, rows, columns), float32.
         signal_kev: expected absorbed energy a pixel [keV], shape (rows, columns), float32.
         variance_kev2: its quantum variance [keV^2], shape (rows, columns), float32.
+        scatter: what scattered quanta add to every frame; None leaves them out.
     """
 
     view: View
@@ -32,6 +34,7 @@ class AnatomyLayer:
     area_density_g_cm2: NDArray[np.float32]
     signal_kev: NDArray[np.float32]
     variance_kev2: NDArray[np.float32]
+    scatter: ScatteredSignal | None = None
 
 
 def expose_anatomy(
@@ -46,7 +49,7 @@ def expose_anatomy(
     variance = np.empty_like(signal)
     mu = beam.mass_attenuation_cm2_g(materials)
     weights = beam.pixel_weights(view.geometry)
-    with PARALLEL_LOCK:
+    with parallel():
         kernels.primary(area_density_g_cm2, mu, weights, *falloff(view.geometry), signal, variance)
     return AnatomyLayer(
         view, world_from_patient, beam.technique, area_density_g_cm2, signal, variance
@@ -70,15 +73,28 @@ def blend(first: AnatomyLayer, second: AnatomyLayer, share: float) -> AnatomyLay
     if share in (0, 1):
         return second if share else first
     nearer = first if share < 0.5 else second
-    a, b = np.float32(1 - share), np.float32(share)
-    return AnatomyLayer(
-        nearer.view,
-        nearer.world_from_patient,
-        first.technique,
-        a * first.area_density_g_cm2 + b * second.area_density_g_cm2,
-        a * first.signal_kev + b * second.signal_kev,
-        a * first.variance_kev2 + b * second.variance_kev2,
+    scatter = nearer.scatter
+    if first.scatter is not None and second.scatter is not None:
+        scatter = replace(
+            first.scatter,
+            signal_kev=_mixed(first.scatter.signal_kev, second.scatter.signal_kev, share),
+        )
+    return replace(
+        nearer,
+        area_density_g_cm2=_mixed(first.area_density_g_cm2, second.area_density_g_cm2, share),
+        signal_kev=_mixed(first.signal_kev, second.signal_kev, share),
+        variance_kev2=_mixed(first.variance_kev2, second.variance_kev2, share),
+        scatter=scatter,
     )
+
+
+def _mixed(
+    first: NDArray[np.float32], second: NDArray[np.float32], share: float
+) -> NDArray[np.float32]:
+    out = np.empty_like(first)
+    with parallel():
+        kernels.mix(first.ravel(), second.ravel(), np.float32(share), out.ravel())
+    return out
 
 
 def falloff(geometry: ProjectionGeometry) -> tuple[tuple[float, float], tuple[float, float]]:

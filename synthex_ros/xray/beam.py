@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synthex_ros.geometry import ProjectionGeometry
 from synthex_ros.xray.attenuation import density_g_cm3, mass_attenuation_cm2_g
-from synthex_ros.xray.detector import FULL_SCALE, Detector
+from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.spectrum import Spectrum, tungsten_spectrum
 
 
@@ -87,7 +87,7 @@ class Beam:
     def gain_counts_kev(self, geometry: ProjectionGeometry) -> float:
         """Return the counts per absorbed keV that put the open field where the detector wants."""
         open_field_kev = float(self.pixel_weights(geometry)[0].sum(dtype=float))
-        return self.detector.open_field_fraction * FULL_SCALE / open_field_kev
+        return self.detector.open_field_fraction * self.detector.full_scale / open_field_kev
 
     def mass_attenuation_cm2_g(self, materials: tuple[str, ...]) -> NDArray[np.float32]:
         """Return mass attenuation [cm^2/g] of materials at the nodes, shape (M, K)."""

@@ -1,24 +1,56 @@
-"""Energy-integrating flat panel: CsI absorption, blur, quantum and electronic noise, 16 bit.
-
-Randomness is counter-based: a frame draws one key from its generator and every pixel hashes its
-own index with it, so a seed gives the same bytes on any number of threads or tiles.
-"""
+"""Energy-integrating flat panel: CsI absorption, blur, quantum and electronic noise, 16 bit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
-import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erf, ndtri
+from scipy.special import erf
 
 from synthex_ros.xray.attenuation import mass_attenuation_cm2_g
+from synthex_ros.xray.detector_kernels import expose_frame, normal_table
+from synthex_ros.xray.lag import LagMemory
+from synthex_ros.xray.panel import PanelMaps
+from synthex_ros.xray.parallel import parallel
 
-FULL_SCALE = 65535
-POISSON_BELOW_QUANTA = 20.0
+
+@dataclass(frozen=True, eq=False)
+class CoveredPixels:
+    """Signal and variance of some pixels of an image, such as those behind a device.
+
+    Attributes:
+        starts: pixels of row r are starts[r] to starts[r + 1], shape (rows + 1,), int64.
+        columns: column of each pixel, ascending within a row, shape (n,), int32.
+        values: signal [keV] and variance [keV^2], shape (2, n), float32.
+    """
+
+    starts: NDArray[np.int64]
+    columns: NDArray[np.int32]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ScatteredSignal:
+    """What scattered quanta add to an image, on a coarse grid of equal cells.
+
+    Attributes:
+        signal_kev: expected absorbed energy a full-size pixel [keV], shape (h, w), float32, at
+            least 2 x 2.
+        quantum_kev: variance over signal: mean squared over mean energy of an absorbed quantum.
+    """
+
+    signal_kev: NDArray[np.float32]
+    quantum_kev: float
+
+
+_NO_PIXELS = CoveredPixels(
+    np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros((2, 0), np.float32)
+)
+_NOTHING = np.zeros((0, 0), np.float32)
+_NO_MEMORY = np.zeros((0, 0, 0), np.float32)
+_NO_TERMS = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -33,6 +65,7 @@ class Detector:
         blur_m: standard deviation of the light spread in the scintillator [m]; 0.14 mm is an MTF
             of 0.5 at 1.3 line pairs per mm.
         electronic_noise_counts: standard deviation of the read-out noise [counts].
+        bits: of the digitiser; full scale is 2^bits - 1 counts.
         open_field_fraction: share of full scale that the unattenuated beam reaches at the
             piercing point. This sets the gain, once per technique and geometry.
     """
@@ -42,6 +75,7 @@ class Detector:
     swank_factor: float = 0.9
     blur_m: float = 0.14e-3
     electronic_noise_counts: float = 6.0
+    bits: int = 16
     open_field_fraction: float = 0.8
 
     def __post_init__(self):
@@ -51,11 +85,17 @@ class Detector:
             'swank_factor': (0.1, 1.0),
             'blur_m': (0.0, 5e-3),
             'electronic_noise_counts': (0.0, 5000.0),
+            'bits': (8, 16),
             'open_field_fraction': (0.01, 20.0),
         }
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f'{name} must be {low:g}..{high:g}, got {getattr(self, name):g}')
+
+    @property
+    def full_scale(self) -> int:
+        """Counts of a saturated pixel."""
+        return (1 << self.bits) - 1
 
     def efficiency(self, energies_kev: ArrayLike) -> NDArray[np.float64]:
         """Return the share of photons absorbed at energies [keV], shape (K,).
@@ -73,6 +113,11 @@ class Detector:
         gain_counts_kev: float,
         pixel_pitch_m: tuple[float, float],
         rng: np.random.Generator,
+        covered: CoveredPixels | None = None,
+        scatter: ScatteredSignal | None = None,
+        memory: LagMemory | None = None,
+        interval_s: float = 1 / 15,
+        maps: PanelMaps | None = None,
     ) -> NDArray[np.uint16]:
         """Return a frame of an expected absorbed energy.
 
@@ -86,92 +131,51 @@ class Detector:
             gain_counts_kev: counts per absorbed keV.
             pixel_pitch_m: detector pitch as (row, column) [m].
             rng: source of this frame's noise key.
+            covered: pixels where other values hold.
+            scatter: what scattered quanta add.
+            memory: what earlier frames left behind; brought up to date.
+            interval_s: time since the frame before [s]; only lag asks.
+            maps: gain and offset of the pixels; default an even panel.
 
         Returns:
-            Counts, shape (rows, columns), uint16; saturated pixels are 65535.
+            Counts, shape (rows, columns), uint16; saturated pixels are `full_scale`.
         """
-        key = np.uint64(rng.integers(0, 2**63))
-        absorbed = np.empty_like(signal_kev)
-        normals = _normal_table()
-        _add_quantum_noise(
-            signal_kev, variance_kev2, np.float32(1 / self.swank_factor), normals, key, absorbed
-        )
-        if self.blur_m > 0:
-            down, across = (_blur_taps(self.blur_m / pitch) for pitch in pixel_pitch_m)
-            border = cv2.BORDER_REPLICATE
-            cv2.sepFilter2D(absorbed, cv2.CV_32F, across, down, absorbed, borderType=border)
+        pixels = covered or _NO_PIXELS
+        taps = [_blur_taps(self.blur_m / pitch) for pitch in pixel_pitch_m]
         counts = np.empty(signal_kev.shape, np.uint16)
-        _read_out(
-            absorbed,
-            np.float32(gain_counts_kev),
-            np.float32(self.electronic_noise_counts),
-            normals,
-            key,
-            counts,
-        )
+        with parallel():
+            expose_frame(
+                signal_kev,
+                variance_kev2,
+                pixels.starts,
+                pixels.columns,
+                pixels.values,
+                scatter.signal_kev if scatter else _NOTHING,
+                np.float32(scatter.quantum_kev if scatter else 0),
+                np.float32(1 / self.swank_factor),
+                np.uint64(rng.integers(0, 2**63)),
+                normal_table(),
+                taps[0],
+                taps[1],
+                memory.states if memory else _NO_MEMORY,
+                memory.shares if memory else _NO_TERMS,
+                memory.decays(interval_s) if memory else _NO_TERMS,
+                np.float32(gain_counts_kev),
+                np.float32(self.electronic_noise_counts),
+                maps.gain if maps else _NOTHING,
+                maps.offset_counts if maps else _NOTHING,
+                np.float32(self.full_scale),
+                counts,
+            )
         return counts
 
 
 @lru_cache(maxsize=8)
 def _blur_taps(sigma_px: float) -> NDArray[np.float32]:
     """Gaussian integrated over pixels, sum 1; its width is kept even below a pixel."""
+    if sigma_px == 0:
+        return np.ones(1, np.float32)
     radius = max(1, int(np.ceil(4 * sigma_px)))
     edges = (np.arange(-radius, radius + 2) - 0.5) / (np.sqrt(2) * sigma_px)
     taps = np.diff(erf(edges))
     return (taps / taps.sum()).astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def _normal_table() -> NDArray[np.float32]:
-    """Return 65,536 equally likely values of the unit normal distribution."""
-    values = ndtri((np.arange(65536) + 0.5) / 65536)
-    return (values / values.std()).astype(np.float32)
-
-
-@nb.njit(inline='always')
-def _hash(key, index):
-    """Return 64 random bits of a counter (SplitMix64; Steele, Lea and Flood, OOPSLA 2014)."""
-    z = key + (nb.uint64(index) + nb.uint64(1)) * nb.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> nb.uint64(30))) * nb.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> nb.uint64(27))) * nb.uint64(0x94D049BB133111EB)
-    return z ^ (z >> nb.uint64(31))
-
-
-@nb.njit(inline='always')
-def _poisson(mean, bits):
-    """Return a Poisson number by inversion of 32 random bits, for means up to about 20."""
-    uniform = (nb.float64(bits) + 0.5) / 4294967296.0
-    count, term = 0.0, np.exp(-mean)
-    total = term
-    while uniform > total and count < 200.0:
-        count += 1.0
-        term *= mean / count
-        total += term
-    return count
-
-
-@nb.njit(cache=True)
-def _add_quantum_noise(signal, variance, light, normals, key, out):
-    columns = signal.shape[1]
-    for row in range(signal.shape[0]):
-        for column in range(columns):
-            bits = _hash(key, row * columns + column)
-            mean, spread = signal[row, column], variance[row, column] * light
-            if not mean > 0:
-                out[row, column] = 0
-            elif mean * mean < spread * nb.float32(POISSON_BELOW_QUANTA):
-                quanta = nb.float64(mean) * mean / spread
-                out[row, column] = _poisson(quanta, bits >> nb.uint64(32)) * (spread / mean)
-            else:
-                out[row, column] = mean + np.sqrt(spread) * normals[bits & nb.uint64(65535)]
-
-
-@nb.njit(cache=True)
-def _read_out(absorbed, gain, noise, normals, key, out):
-    columns = absorbed.shape[1]
-    for row in range(absorbed.shape[0]):
-        for column in range(columns):
-            bits = _hash(key, row * columns + column) >> nb.uint64(16)
-            value = gain * absorbed[row, column] + noise * normals[bits & nb.uint64(65535)]
-            value = min(max(value + nb.float32(0.5), nb.float32(0)), nb.float32(FULL_SCALE))
-            out[row, column] = nb.uint16(value)

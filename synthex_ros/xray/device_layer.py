@@ -13,12 +13,15 @@ from synthex_ros.geometry import View
 from synthex_ros.xray import kernels
 from synthex_ros.xray.anatomy_layer import AnatomyLayer, falloff
 from synthex_ros.xray.beam import Beam
+from synthex_ros.xray.detector import CoveredPixels
 from synthex_ros.xray.mesh_tracer import PathLayer, trace
 from synthex_ros.xray.projector import rays_in_grid
 from synthex_ros.xray.scene import Scene
 
 DISPLACED_STEP_M = 1e-3
 DISPLACED_MAX_SAMPLES = 64
+DISPLACED_GRID_M = 0.6e-3
+"""Distance on the detector at which the tissue in a device's place is looked up."""
 
 MASK_PATH_M = 1e-6
 """A pixel belongs to a body when the ray of its centre runs at least this far inside."""
@@ -62,24 +65,21 @@ def trace_bodies(bodies: Sequence[Body], view: View, supersampling: int = 1) -> 
 
 def signal_behind(
     devices: Sequence[DeviceLayer], anatomy: AnatomyLayer, scene: Scene, beam: Beam
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return expected signal [keV] and variance [keV^2] of anatomy and devices together.
-
-    Only pixels that a device covers are computed; the others are the anatomy layer's.
-    """
+) -> CoveredPixels | None:
+    """Return the expected signal of anatomy and devices in the pixels that a device covers."""
     if not devices:
-        return anatomy.signal_kev, anatomy.variance_kev2
-    signal, variance = anatomy.signal_kev.copy(), anatomy.variance_kev2.copy()
-    box = _union_box(devices)
-    size = (box[1] - box[0], box[3] - box[2])
+        return None
+    starts, columns = _cover(devices, anatomy.view.geometry.shape_px)
     solids = sorted({item.material for item in devices})
-    paths = np.zeros((len(solids), *size))
-    removed = np.zeros((len(scene.table.names), *size), np.float32)
+    paths = np.zeros((len(solids), len(columns)), np.float32)
+    removed = np.zeros((len(scene.table.names), len(columns)), np.float32)
     for item in devices:
-        place = _place_in(item.layer, box)
-        paths[solids.index(item.material)][place] += item.layer.path_m
-        _displace(item.layer, anatomy, scene, removed[:, place[0], place[1]])
-    kernels.behind_device(
+        images = (item.layer.path_m, item.layer.entry_m, item.layer.exit_m)
+        layer = tuple(_at(image, item.layer, starts, columns) for image in images)
+        paths[solids.index(item.material)] += layer[0]
+        _displace(layer, anatomy, scene, starts, columns, removed)
+    values = np.empty((2, len(columns)), np.float32)
+    kernels.behind_devices(
         anatomy.area_density_g_cm2,
         removed,
         paths,
@@ -87,18 +87,53 @@ def signal_behind(
         np.stack([beam.attenuation_m(solid) for solid in solids]),
         beam.pixel_weights(anatomy.view.geometry),
         *falloff(anatomy.view.geometry),
-        box[0],
-        box[2],
-        signal,
-        variance,
+        starts,
+        columns,
+        values,
     )
-    return signal, variance
+    return CoveredPixels(starts, columns, values)
+
+
+def _cover(
+    devices: Sequence[DeviceLayer], shape_px: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return the pixels with a path in any device as starts of rows and columns."""
+    boxes = np.array([item.layer.box for item in devices])
+    top, bottom, left, right = (
+        boxes[:, 0].min(),
+        boxes[:, 1].max(),
+        boxes[:, 2].min(),
+        boxes[:, 3].max(),
+    )
+    covered = np.zeros((bottom - top, right - left), np.bool_)
+    for item in devices:
+        box = item.layer.box
+        part = covered[box[0] - top : box[1] - top, box[2] - left : box[3] - left]
+        part |= item.layer.path_m > 0
+    starts = np.empty(shape_px[0] + 1, np.int64)
+    columns = np.empty(np.count_nonzero(covered), np.int32)
+    kernels.list_covered(covered, (int(top), int(left)), starts, columns)
+    return starts, columns
+
+
+def _at(
+    image: NDArray, layer: PathLayer, starts: NDArray[np.int64], columns: NDArray[np.int32]
+) -> NDArray:
+    """Return a layer's image at the listed pixels, shape (n,)."""
+    values = np.zeros(len(columns), image.dtype)
+    kernels.gather(image, (layer.box[0], layer.box[2]), starts, columns, values)
+    return values
 
 
 def _displace(
-    layer: PathLayer, anatomy: AnatomyLayer, scene: Scene, removed: NDArray[np.float32]
+    layer: tuple[NDArray, ...],
+    anatomy: AnatomyLayer,
+    scene: Scene,
+    starts: NDArray[np.int64],
+    columns: NDArray[np.int32],
+    removed: NDArray[np.float32],
 ) -> None:
-    """Add the tissue in a device's place to `removed`, the layer's part of the box.
+    """Add the tissue in a device's place, path, entry and exit (n,) [m], to `removed` (M, n).
 
     The partial densities are means between first entry and last exit, sampled every millimetre.
     They are exact in tissue of one density; for a tube they count its lumen as wall. 1 mm of wall
@@ -112,24 +147,14 @@ def _displace(
         float(scene.table.hu_min),
         rays_in_grid(volume, anatomy.view, anatomy.world_from_patient),
         (geometry.source_to_detector_m, *geometry.pixel_pitch_m, *geometry.piercing_px),
-        (layer.path_m, layer.entry_m, layer.exit_m),
-        layer.box[0],
-        layer.box[2],
+        starts,
+        columns,
+        layer,
         DISPLACED_STEP_M,
         DISPLACED_MAX_SAMPLES,
+        max(1, int(DISPLACED_GRID_M / geometry.pixel_pitch_m[1])),
         removed,
     )
-
-
-def _union_box(layers: Sequence[DeviceLayer]) -> tuple[int, int, int, int]:
-    boxes = np.array([item.layer.box for item in layers])
-    top, left = boxes[:, 0].min(), boxes[:, 2].min()
-    return int(top), int(boxes[:, 1].max()), int(left), int(boxes[:, 3].max())
-
-
-def _place_in(layer: PathLayer, box: tuple[int, int, int, int]) -> tuple[slice, slice]:
-    top, bottom, left, right = layer.box
-    return slice(top - box[0], bottom - box[0]), slice(left - box[2], right - box[2])
 
 
 def label_image(layers: Sequence[DeviceLayer], shape_px: tuple[int, int]) -> NDArray[np.uint8]:
@@ -138,11 +163,15 @@ def label_image(layers: Sequence[DeviceLayer], shape_px: tuple[int, int]) -> NDA
     Bodies of label 0 hide nothing: an X-ray shows what lies behind them.
     """
     mask = np.zeros(shape_px, np.uint8)
+    labelled = [item for item in layers if item.label]
+    if len(labelled) == 1:
+        item = labelled[0]
+        mask[item.centre.slices] = (item.centre.path_m > MASK_PATH_M) * np.uint8(item.label)
+        return mask
     best = np.full(shape_px, MASK_PATH_M)
-    for item in layers:
-        if item.label:
-            place = item.centre.slices
-            wins = item.centre.path_m > best[place]
-            mask[place][wins] = item.label
-            best[place][wins] = item.centre.path_m[wins]
+    for item in labelled:
+        place = item.centre.slices
+        wins = item.centre.path_m > best[place]
+        mask[place][wins] = item.label
+        best[place][wins] = item.centre.path_m[wins]
     return mask

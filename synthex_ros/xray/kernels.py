@@ -1,7 +1,6 @@
-"""Per-pixel loops of the renderer: primary signal, tissue a device displaces.
+"""Per-pixel loops of the renderer: primary signal, signal behind devices, displaced tissue.
 
-What runs once a view uses all cores. What runs every frame takes about a millisecond and stays on
-the calling thread: waiting for a second core that other processes use costs more than it saves.
+Inner loops run over the pixels of a row with contiguous slices, which compilers vectorise.
 """
 
 from __future__ import annotations
@@ -11,112 +10,191 @@ import math
 import numba as nb
 import numpy as np
 
+from synthex_ros.xray.fast_exp import exp_negative
 from synthex_ros.xray.ray_marcher import MARGIN, fetch
 
 
 @nb.njit(inline='always')
-def _falloff(row, column, piercing, slope):
-    """Return the cube of the cosine between a ray and the detector's normal."""
-    x, y = (column - piercing[0]) * slope[1], (row - piercing[1]) * slope[0]
-    square = np.float32(1.0 / (1.0 + x * x + y * y))
-    return square * np.sqrt(square)
+def _fall_off(row, first, piercing, slope, signal, variance):
+    """Weaken a row by the cube of the cosine between ray and the detector's normal."""
+    y = (row - piercing[1]) * slope[0]
+    step, start = np.float32(slope[1]), np.float32((first - piercing[0]) * slope[1])
+    rest = np.float32(1.0 + y * y)
+    for c in range(signal.size):
+        x = start + np.float32(c) * step
+        square = np.float32(1) / (rest + x * x)
+        fall = square * np.sqrt(square)
+        signal[c] *= fall
+        variance[c] *= fall
 
 
 @nb.njit(parallel=True, fastmath=True, cache=True)
 def primary(area, mu, weights, piercing, slope, signal, variance):
     """Fill signal [keV] and variance [keV^2] of the beam behind area densities (M, R, C)."""
     materials, nodes = mu.shape
+    columns = area.shape[2]
     for row in nb.prange(area.shape[1]):
-        for column in range(area.shape[2]):
-            s, v = np.float32(0), np.float32(0)
-            for k in range(nodes):
-                depth = np.float32(0)
-                for m in range(materials):
-                    depth += mu[m, k] * area[m, row, column]
-                passed = np.exp(-depth)
-                s += weights[0, k] * passed
-                v += weights[1, k] * passed
-            fall = _falloff(row, column, piercing, slope)
-            signal[row, column], variance[row, column] = s * fall, v * fall
-
-
-@nb.njit(fastmath=True, cache=True)
-def behind_device(
-    area, removed, paths, mu, mu_device, weights, piercing, slope, top, left, signal, variance
-):
-    """Recompute signal and variance in a device's box where any of paths (D, h, w) is positive.
-
-    removed (M, h, w) is taken off the area densities first.
-    """
-    devices, height, width = paths.shape
-    materials, nodes = mu.shape
-    for r in range(height):
-        tissue = np.empty(materials, np.float32)
-        row = top + r
-        for c in range(width):
-            total = 0.0
-            for d in range(devices):
-                total += paths[d, r, c]
-            if total <= 0.0:
-                continue
-            column = left + c
+        depth = np.empty(columns, np.float32)
+        s, v = signal[row], variance[row]
+        s[:], v[:] = np.float32(0), np.float32(0)
+        for k in range(nodes):
+            depth[:] = np.float32(0)
             for m in range(materials):
-                tissue[m] = max(area[m, row, column] - removed[m, r, c], np.float32(0))
-            s, v = np.float32(0), np.float32(0)
-            for k in range(nodes):
-                depth = np.float32(0)
-                for m in range(materials):
-                    depth += mu[m, k] * tissue[m]
-                for d in range(devices):
-                    depth += mu_device[d, k] * np.float32(paths[d, r, c])
-                passed = np.exp(-depth)
-                s += weights[0, k] * passed
-                v += weights[1, k] * passed
-            fall = _falloff(row, column, piercing, slope)
-            signal[row, column], variance[row, column] = s * fall, v * fall
+                line, factor = area[m, row], mu[m, k]
+                for c in range(columns):
+                    depth[c] += factor * line[c]
+            energy, square = weights[0, k], weights[1, k]
+            for c in range(columns):
+                passed = exp_negative(depth[c])
+                s[c] += energy * passed
+                v[c] += square * passed
+        _fall_off(row, 0, piercing, slope, s, v)
 
 
-@nb.njit(fastmath=True, cache=True)
-def displaced(
-    hu, table, hu_min, rays, ray_lengths, layer, top, left, step_m, max_samples, removed
-):
-    """Add path length times mean partial density between a device's entry and exit.
+@nb.njit(parallel=True, fastmath=True, cache=True)
+def mix(first, second, share, out):
+    """Fill out with (1 - share) * first + share * second; all (n), float32."""
+    for i in nb.prange(out.size):
+        out[i] = first[i] + share * (second[i] - first[i])
 
-    rays: source, corner, column and row vectors in voxel indices; ray_lengths: source to detector
-    [m], pitches and piercing point; layer: path, entry and exit [m]; removed (M, h, w) [g/cm^2].
+
+@nb.njit(cache=True)
+def list_covered(covered, corner, starts, columns):
+    """Fill starts (R + 1) and columns (n): pixels of row r are columns[starts[r]:starts[r + 1]].
+
+    covered (h, w) is a part of the image from corner (row, column) on.
     """
-    path, entry, exit_ = layer
+    count = 0
+    for row in range(starts.size - 1):
+        starts[row] = count
+        r = row - corner[0]
+        if 0 <= r < covered.shape[0]:
+            for c in range(covered.shape[1]):
+                if covered[r, c]:
+                    columns[count] = corner[1] + c
+                    count += 1
+    starts[-1] = count
+
+
+@nb.njit(cache=True)
+def gather(image, corner, starts, columns, out):
+    """Fill out (n) with the listed pixels of an image that starts at corner; 0 outside of it."""
+    height, width = image.shape
+    for r in range(height):
+        for index in range(starts[corner[0] + r], starts[corner[0] + r + 1]):
+            c = columns[index] - corner[1]
+            if 0 <= c < width:
+                out[index] = image[r, c]
+
+
+@nb.njit(parallel=True, fastmath=True, cache=True)
+def behind_devices(
+    area, removed, paths, mu, mu_device, weights, piercing, slope, starts, columns, values
+):
+    """Fill values (2, n), signal and variance of listed pixels behind anatomy and devices.
+
+    removed (M, n) is taken off the area densities (M, R, C) first; paths (D, n) are in metres.
+    """
+    materials, nodes = mu.shape
+    for row in nb.prange(starts.size - 1):
+        first, last = starts[row], starts[row + 1]
+        size = last - first
+        if size == 0:
+            continue
+        tissue, fall = np.empty((materials, size), np.float32), np.empty(size, np.float32)
+        y = (row - piercing[1]) * slope[0]
+        for i in range(size):
+            column = columns[first + i]
+            x = (column - piercing[0]) * slope[1]
+            square = np.float32(1.0 / (1.0 + x * x + y * y))
+            fall[i] = square * np.sqrt(square)
+            for m in range(materials):
+                rest = area[m, row, column] - removed[m, first + i]
+                tissue[m, i] = max(rest, np.float32(0))
+        depth = np.empty(size, np.float32)
+        s, v = values[0, first:last], values[1, first:last]
+        s[:], v[:] = np.float32(0), np.float32(0)
+        for k in range(nodes):
+            depth[:] = np.float32(0)
+            for m in range(materials):
+                line, factor = tissue[m], mu[m, k]
+                for i in range(size):
+                    depth[i] += factor * line[i]
+            for d in range(paths.shape[0]):
+                line, factor = paths[d, first:last], mu_device[d, k]
+                for i in range(size):
+                    depth[i] += factor * line[i]
+            energy, square = weights[0, k], weights[1, k]
+            for i in range(size):
+                passed = fall[i] * exp_negative(depth[i])
+                s[i] += energy * passed
+                v[i] += square * passed
+
+
+@nb.njit(inline='always')
+def _toward(row, column, rays, ray_lengths):
+    """Return a ray's direction in voxels a metre."""
     source, corner, along_u, along_v = rays
     distance, pitch_v, pitch_u, u0, v0 = ray_lengths
+    y_m, x_m = (row - v0) * pitch_v, (column - u0) * pitch_u
+    length = math.sqrt(distance * distance + x_m * x_m + y_m * y_m)
+    return (
+        (corner[0] + column * along_u[0] + row * along_v[0] - source[0]) / length,
+        (corner[1] + column * along_u[1] + row * along_v[1] - source[1]) / length,
+        (corner[2] + column * along_u[2] + row * along_v[2] - source[2]) / length,
+    )
+
+
+@nb.njit(inline='always')
+def _mean_densities(hu, table, hu_min, source, way, near, far, step_m, max_samples, mean):
+    """Fill mean (M) with the mean partial densities on a ray between two distances [m]."""
     nz, ny, nx = hu.shape
     flat = hu.reshape(-1)
-    for r in range(path.shape[0]):
-        y_m = (top + r - v0) * pitch_v
-        for c in range(path.shape[1]):
-            if path[r, c] <= 0.0:
+    samples = min(max(int(math.ceil((far - near) / step_m)), 1), max_samples)
+    mean[:] = np.float32(0)
+    for sample in range(samples):
+        t = near + (sample + 0.5) * (far - near) / samples
+        x, y, z = source[0] + t * way[0], source[1] + t * way[1], source[2] + t * way[2]
+        if x < 0 or y < 0 or z < 0:
+            continue
+        if x >= nx - MARGIN - 1 or y >= ny - MARGIN - 1 or z >= nz - MARGIN - 1:
+            continue
+        value = fetch(flat, nx, ny, np.float32(x), np.float32(y), np.float32(z))
+        row = int(min(max(value - hu_min + 0.5, 0.0), table.shape[0] - 1.0))
+        for m in range(mean.size):
+            mean[m] += table[row, m]
+    for m in range(mean.size):
+        mean[m] /= np.float32(samples)
+
+
+@nb.njit(parallel=True, fastmath=True, cache=True)
+def displaced(
+    hu, table, hu_min, rays, ray_lengths, starts, columns, layer, step_m, max_samples, stride,
+    removed,
+):  # fmt: skip
+    """Add path length times mean partial density between a device's entry and exit.
+
+    The means of a listed pixel also hold for the next `stride` - 1 of its row that touch it: a
+    CT has no finer detail than a few pixels.
+
+    rays: source, corner, column and row vectors in voxel indices; ray_lengths: source to detector
+    [m], pitches and piercing point; layer: path, entry and exit [m], (n) each; removed (M, n).
+    """
+    path, entry, exit_ = layer
+    for row in nb.prange(starts.size - 1):
+        mean = np.empty(table.shape[1], np.float32)
+        valid_to = -1
+        for index in range(starts[row], starts[row + 1]):
+            if path[index] <= 0.0:
+                valid_to = -1
                 continue
-            x_m = (left + c - u0) * pitch_u
-            length = math.sqrt(distance * distance + x_m * x_m + y_m * y_m)
-            dx = (
-                corner[0] + (left + c) * along_u[0] + (top + r) * along_v[0] - source[0]
-            ) / length
-            dy = (
-                corner[1] + (left + c) * along_u[1] + (top + r) * along_v[1] - source[1]
-            ) / length
-            dz = (
-                corner[2] + (left + c) * along_u[2] + (top + r) * along_v[2] - source[2]
-            ) / length
-            span = exit_[r, c] - entry[r, c]
-            samples = min(max(int(math.ceil(span / step_m)), 1), max_samples)
-            share = np.float32(path[r, c] * 100.0 / samples)
-            for sample in range(samples):
-                t = entry[r, c] + (sample + 0.5) * span / samples
-                x, y, z = source[0] + t * dx, source[1] + t * dy, source[2] + t * dz
-                if x < 0 or y < 0 or z < 0:
-                    continue
-                if x >= nx - MARGIN - 1 or y >= ny - MARGIN - 1 or z >= nz - MARGIN - 1:
-                    continue
-                value = fetch(flat, nx, ny, np.float32(x), np.float32(y), np.float32(z))
-                bin_ = int(min(max(value - hu_min + 0.5, 0.0), table.shape[0] - 1.0))
-                for m in range(table.shape[1]):
-                    removed[m, r, c] += share * table[bin_, m]
+            column = columns[index]
+            if column >= valid_to or columns[index - 1] != column - 1:
+                way = _toward(row, column, rays, ray_lengths)
+                _mean_densities(
+                    hu, table, hu_min, rays[0], way, entry[index], exit_[index], step_m,
+                    max_samples, mean,
+                )  # fmt: skip
+                valid_to = column + stride
+            for m in range(mean.size):
+                removed[m, index] += np.float32(100.0 * path[index]) * mean[m]

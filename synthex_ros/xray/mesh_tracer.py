@@ -21,6 +21,8 @@ from synthex_ros.geometry import ProjectionGeometry
 MIN_DEPTH_M = 1e-3
 SPAN_MARGIN_PX = 0.01
 LEVEL_EDGE_PX = 1e-6
+BAND_ROWS = 128
+"""Rows that one thread draws at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,33 +151,37 @@ def _widen(low, high, au, av, bu, bv, row):
     return min(low, u), max(high, u)
 
 
-@nb.njit(cache=True)
+@nb.njit(parallel=True, cache=True)
 def _draw(vertices, pixels, faces, piercing, step_u, step_v, sums, entry, exit_):
     rows, columns = sums.shape
-    for face in range(faces.shape[0]):
-        _draw_face(
-            vertices, pixels, faces[face], piercing, step_u, step_v, sums, entry, exit_
-        )  # fmt: skip
-    for row in range(rows):
-        y = (row - piercing[1]) * step_v
-        for column in range(columns):
-            x = (column - piercing[0]) * step_u
-            norm = np.sqrt(1.0 + x * x + y * y)
-            sums[row, column] = max(sums[row, column], 0.0) * norm
-            entry[row, column] *= norm
-            exit_[row, column] *= norm
+    for band in nb.prange((rows + BAND_ROWS - 1) // BAND_ROWS):
+        first, last = band * BAND_ROWS, min((band + 1) * BAND_ROWS, rows)
+        for face in range(faces.shape[0]):
+            _draw_face(
+                vertices, pixels, faces[face], piercing, step_u, step_v, first, last, sums, entry,
+                exit_,
+            )  # fmt: skip
+        for row in range(first, last):
+            y = (row - piercing[1]) * step_v
+            for column in range(columns):
+                if entry[row, column] < np.inf:
+                    x = (column - piercing[0]) * step_u
+                    norm = np.sqrt(1.0 + x * x + y * y)
+                    sums[row, column] = max(sums[row, column], 0.0) * norm
+                    entry[row, column] *= norm
+                    exit_[row, column] *= norm
 
 
 @nb.njit(inline='always')
-def _draw_face(vertices, pixels, face, piercing, step_u, step_v, sums, entry, exit_):
-    """Add a triangle's depth to the pixels that it covers."""
-    rows, columns = sums.shape
+def _draw_face(vertices, pixels, face, piercing, step_u, step_v, first, last, sums, entry, exit_):
+    """Add a triangle's depth to the pixels that it covers from row `first` to `last`."""
+    columns = sums.shape[1]
     i, j, k = face[0], face[1], face[2]
     au, av, bu, bv, cu, cv = (
         pixels[i, 0], pixels[i, 1], pixels[j, 0], pixels[j, 1], pixels[k, 0], pixels[k, 1],
     )  # fmt: skip
-    top = max(0, int(np.ceil(min(av, bv, cv))))
-    bottom = min(rows, int(np.floor(max(av, bv, cv))) + 1)
+    top = max(first, int(np.ceil(min(av, bv, cv))))
+    bottom = min(last, int(np.floor(max(av, bv, cv))) + 1)
     if top >= bottom or min(au, bu, cu) > columns - 1 or max(au, bu, cu) < 0:
         return
     ax, ay, az = vertices[i, 0], vertices[i, 1], vertices[i, 2]

@@ -3,11 +3,14 @@
 The reference for faster projectors, and what serves the views that those cannot. HU are fetched
 trilinearly once a sample from the int16 volume (midpoint rule) and the partial densities of all
 materials looked up in a table. Outside the grid of voxel centres there is nothing, not even air.
+A table with regions is marched material by material: their partial densities are then trilinear.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numba as nb
 import numpy as np
@@ -16,8 +19,9 @@ from numpy.typing import NDArray
 from synthex_ros.anatomy.materials import MaterialTable
 from synthex_ros.anatomy.volume import Volume
 from synthex_ros.geometry import View
-from synthex_ros.xray.parallel import PARALLEL_LOCK
+from synthex_ros.xray.parallel import parallel
 from synthex_ros.xray.projector import rays_in_grid
+from synthex_ros.xray.voxel_densities import material_volume
 
 MARGIN = 1e-3  # voxels
 LANES = 16  # rays of a row that are marched side by side
@@ -45,6 +49,13 @@ class RayMarcher:
         world_from_patient: NDArray[np.float64],
     ) -> NDArray[np.float32]:
         """Return area densities [g/cm^2], shape (M, rows, columns), float32; see `Projector`."""
+        if table.regions is not None:
+            return np.concatenate(
+                [
+                    self.area_density_g_cm2(*single, view, world_from_patient)
+                    for single in _single_materials(volume, table)
+                ]
+            )
         rays = rays_in_grid(volume, view, world_from_patient)
         rows, columns = view.geometry.shape_px
         count = len(table.names)
@@ -55,7 +66,7 @@ class RayMarcher:
             padded[:, : part.shape[1]] = part
             padded[:-1, GROUP : GROUP + part.shape[1]] = np.diff(part, axis=0)
             sums = np.empty((rows, columns, GROUP), np.float32)
-            with PARALLEL_LOCK:
+            with parallel():
                 _march(
                     volume.hu,
                     np.asarray(volume.spacing_m),
@@ -67,6 +78,16 @@ class RayMarcher:
                 )
             out[first : first + GROUP] = np.moveaxis(sums, 2, 0)[: part.shape[1]]
         return out
+
+
+def _single_materials(
+    volume: Volume, table: MaterialTable
+) -> Iterator[tuple[Volume, MaterialTable]]:
+    """Yield, by material, a volume of its density and the table that reads it."""
+    for material, name in enumerate(table.names):
+        coded, unit = material_volume(volume, table, material)
+        levels = np.arange(coded.max() + 2, dtype=np.float32) * np.float32(unit)
+        yield replace(volume, hu=coded), MaterialTable((name,), 0, levels[:, None])
 
 
 @nb.njit(inline='always')

@@ -19,7 +19,10 @@ from synthex_ros.xray.beam import Beam, Technique
 from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.device_layer import label_image, signal_behind, trace_bodies
 from synthex_ros.xray.exposure_control import ExposureControl
+from synthex_ros.xray.lag import LagMemory
 from synthex_ros.xray.lru import LruCache
+from synthex_ros.xray.panel import PanelMaps
+from synthex_ros.xray.parallel import parallel
 from synthex_ros.xray.projector import Projector
 from synthex_ros.xray.scene import Scene
 from synthex_ros.xray.shear_warp import ShearWarpProjector
@@ -64,8 +67,10 @@ class Renderer:
         projector: Projector | None = None,
         *,
         supersampling: int = 1,
+        threads: int | None = None,
         cached_layers: int = 20,
         reference_distance_m: float | None = None,
+        panel_maps: PanelMaps | None = None,
     ) -> None:
         """Make a renderer.
 
@@ -79,9 +84,11 @@ class Renderer:
             projector: computes line integrals; default `ShearWarpProjector(anatomy_px)`.
             supersampling: rays per pixel side through devices; raise it for wires thinner than a
                 pixel.
+            threads: of the work of every frame; default all of numba's. New views take all.
             cached_layers: how many views (and breathing phases) are kept, about 6 MB each.
             reference_distance_m: focal spot to the point where air kerma is reported [m]; default
                 0.15 m before an isocentre at 0.686 of the source-to-detector distance.
+            panel_maps: gain and offset of the detector's pixels; default an even panel.
         """
         self.scene = scene
         self.technique = technique or Technique()
@@ -89,7 +96,9 @@ class Renderer:
         self.energies = energies
         self.projector = projector or ShearWarpProjector(anatomy_px)
         self.supersampling = supersampling
+        self.threads = threads
         self.reference_distance_m = reference_distance_m
+        self.panel_maps = panel_maps
         self._areas: LruCache[NDArray[np.float32]] = LruCache(cached_layers)
         self._layers: LruCache[AnatomyLayer] = LruCache(cached_layers)
         self._beams: LruCache[Beam] = LruCache(cached_layers)
@@ -139,6 +148,8 @@ class Renderer:
         *,
         technique: Technique | None = None,
         layer: AnatomyLayer | None = None,
+        memory: LagMemory | None = None,
+        interval_s: float = 1 / 15,
     ) -> Radiograph:
         """Return the radiograph of bodies inside the scene.
 
@@ -150,6 +161,8 @@ class Renderer:
             technique: tube settings; default the renderer's.
             layer: anatomy to use instead of `anatomy(view, ...)`, such as one from `blend`; its
                 pose and technique then hold.
+            memory: lag of the detector, brought up to date; default no lag.
+            interval_s: time since the frame before [s]; only lag asks.
 
         Raises:
             ValueError: a body reaches behind the focal spot or has an unknown material, or `layer`
@@ -163,19 +176,24 @@ class Renderer:
             layer.view.world_from_source, view.world_from_source
         ):
             raise ValueError('layer was made for another view; call anatomy(view) for this one')
-        devices = trace_bodies(bodies, view, self.supersampling)
-        beam = self.beam(layer.technique)
-        signal, variance = signal_behind(devices, layer, self.scene, beam)
-        gain = beam.gain_counts_kev(view.geometry)
-        pitch = view.geometry.pixel_pitch_m
-        counts = self.detector.expose(signal, variance, gain, pitch, rng)
-        return Radiograph(
-            counts,
-            label_image(devices, view.geometry.shape_px),
-            view,
-            layer.technique,
-            self.air_kerma_gy(view, layer.technique),
-        )
+        with parallel(self.threads):
+            devices = trace_bodies(bodies, view, self.supersampling)
+            beam = self.beam(layer.technique)
+            counts = self.detector.expose(
+                layer.signal_kev,
+                layer.variance_kev2,
+                beam.gain_counts_kev(view.geometry),
+                view.geometry.pixel_pitch_m,
+                rng,
+                signal_behind(devices, layer, self.scene, beam),
+                layer.scatter,
+                memory,
+                interval_s,
+                self.panel_maps,
+            )
+            mask = label_image(devices, view.geometry.shape_px)
+        kerma = self.air_kerma_gy(view, layer.technique)
+        return Radiograph(counts, mask, view, layer.technique, kerma)
 
     def regulated(
         self,

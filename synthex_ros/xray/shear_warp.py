@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from synthex_ros.anatomy.materials import MaterialTable
 from synthex_ros.anatomy.volume import Volume
 from synthex_ros.geometry import View
-from synthex_ros.xray.parallel import PARALLEL_LOCK
+from synthex_ros.xray.parallel import parallel
 from synthex_ros.xray.projector import Rays, rays_in_grid
 from synthex_ros.xray.ray_marcher import RayMarcher
 from synthex_ros.xray.shear_warp_kernels import make_kernels
@@ -95,7 +95,7 @@ class ShearWarpProjector:
         scale = (100 * densities.unit_g_cm3).astype(np.float32)
         flat, where = densities.levels.reshape(-1), (plane.reference, plane.first, plane.step)
         accumulate, warp = make_kernels(lanes)
-        with PARALLEL_LOCK:
+        with parallel():
             accumulate(flat, shape, strides, source, normal, cut, *where, sums)
             warp(sums, rays, spacing[order], *where, scale, out)
         return out

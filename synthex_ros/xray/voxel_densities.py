@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from synthex_ros.anatomy.materials import MaterialTable
 from synthex_ros.anatomy.volume import Volume
-from synthex_ros.xray.parallel import PARALLEL_LOCK
+from synthex_ros.xray.parallel import parallel
 
 LANES = (1, 4, 8)
 """Materials that are stored side by side; unused ones are zero."""
@@ -77,7 +77,7 @@ def pack(volume: Volume, table: MaterialTable, axes: tuple[int, int, int]) -> Vo
     # Dimension k, j, i of the result runs along numpy axis 2 - axes[2], 2 - axes[1], 2 - axes[0].
     hu = volume.hu.transpose([2 - axis for axis in reversed(axes)])
     levels = np.zeros((*(n + 2 for n in hu.shape), lanes), np.uint16)
-    with PARALLEL_LOCK:
+    with parallel():
         _encode(hu, coded, table.hu_min, levels)
     return VoxelDensities(table.names, levels, unit, axes)
 

@@ -4,7 +4,7 @@ import pytest
 
 from synthex_ros.geometry import CArm
 from synthex_ros.xray.beam import Beam, Technique
-from synthex_ros.xray.detector import FULL_SCALE, Detector
+from synthex_ros.xray.detector import Detector
 
 PITCH = (0.582e-3, 0.582e-3)
 SHAPE = (256, 300)
@@ -107,7 +107,7 @@ def test_blur_lowers_quantum_noise_but_not_electronic_noise():
 
 def test_saturation_is_full_scale():
     counts = expose(Detector(), *flat(1e6, 1e4))
-    assert np.all(counts == FULL_SCALE)
+    assert np.all(counts == 65535)
 
 
 def test_same_seed_gives_the_same_bytes_on_any_number_of_threads():
@@ -128,7 +128,7 @@ def test_open_field_stands_at_its_share_of_full_scale_for_every_technique():
     for technique in (Technique(), Technique(60.0, 0.02), Technique(120.0, 1.0)):
         beam = Beam(technique, Detector())
         open_field = beam.pixel_weights(geometry)[0].sum() * beam.gain_counts_kev(geometry)
-        assert open_field == pytest.approx(0.8 * FULL_SCALE, rel=1e-5)
+        assert open_field == pytest.approx(0.8 * 65535, rel=1e-5)
 
 
 def test_absorbed_photons_follow_charge_area_and_inverse_square():

@@ -35,7 +35,12 @@ def frame(made, bodies=(), seed=0, seen=SEEN, **kwargs):
 def expected_signal(made, bodies, seen=SEEN):
     layer = made.anatomy(seen)
     devices = trace_bodies(bodies, seen, made.supersampling)
-    return signal_behind(devices, layer, made.scene, made.beam())[0]
+    covered = signal_behind(devices, layer, made.scene, made.beam())
+    signal = layer.signal_kev.copy()
+    if covered is not None:
+        rows = np.repeat(np.arange(len(signal)), np.diff(covered.starts))
+        signal[rows, covered.columns] = covered.values[0]
+    return signal
 
 
 def full_spectrum_signal(technique, seen, area_density, materials):

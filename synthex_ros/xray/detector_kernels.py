@@ -65,18 +65,28 @@ def _fill_normals(normals, key, row, out):
 
 
 @nb.njit(inline='always')
-def _add_scatter(scatter, quantum_kev, row, rows, place, share, signal, variance):
-    """Add a coarse map (h, w) to a row, bilinearly; place and share give its columns."""
+def _widen(coarse, columns):
+    """Return a coarse map (h, w) with its columns interpolated to full size, (h, columns)."""
+    height, width = coarse.shape
+    out = np.empty((height, columns), np.float32)
+    for c in range(columns):
+        x = min(max((c + 0.5) * width / columns - 0.5, 0.0), width - 1.0)
+        i = min(int(x), width - 2)
+        f = np.float32(x - i)
+        for j in range(height):
+            out[j, c] = coarse[j, i] + f * (coarse[j, i + 1] - coarse[j, i])
+    return out
+
+
+@nb.njit(inline='always')
+def _add_scatter(scatter, quantum_kev, row, rows, signal, variance):
+    """Add a map (h, columns) to one of `rows` rows, linear between its own rows."""
     height = scatter.shape[0]
     y = min(max((row + 0.5) * height / rows - 0.5, 0.0), height - 1.0)
-    j = min(int(y), height - 1)
-    below = scatter[min(j + 1, height - 1)]
-    above, f = scatter[j], np.float32(y - j)
+    j = min(int(y), height - 2)
+    above, below, f = scatter[j], scatter[j + 1], np.float32(y - j)
     for c in range(signal.size):
-        i = place[c]
-        left = above[i] + f * (below[i] - above[i])
-        right = above[i + 1] + f * (below[i + 1] - above[i + 1])
-        value = left + share[c] * (right - left)
+        value = above[c] + f * (below[c] - above[c])
         signal[c] += value
         variance[c] += value * quantum_kev
 
@@ -153,13 +163,9 @@ def expose_frame(
     rows, columns = out.shape
     reach, side = down.size // 2, across.size // 2
     padded = (columns + 3) // 4 * 4
-    place, share = np.zeros(columns, np.int32), np.zeros(columns, np.float32)
+    wide = scatter
     if scatter.shape[0] > 0:
-        for c in range(columns):
-            x = (c + 0.5) * scatter.shape[1] / columns - 0.5
-            x = min(max(x, 0.0), scatter.shape[1] - 1.0)
-            place[c] = min(int(x), scatter.shape[1] - 2)
-            share[c] = x - place[c]
+        wide = _widen(scatter, columns)
     blocks = (rows + BLOCK_ROWS - 1) // BLOCK_ROWS
     for block in nb.prange(blocks):
         first = block * BLOCK_ROWS
@@ -175,7 +181,7 @@ def expose_frame(
                 for i in range(starts[row], starts[row + 1]):
                     mean[covered[i]], spread[covered[i]] = values[0, i], values[1, i]
             if scatter.shape[0] > 0:
-                _add_scatter(scatter, scatter_kev, row, rows, place, share, mean, spread)
+                _add_scatter(wide, scatter_kev, row, rows, mean, spread)
             _fill_normals(normals, key, row, random)
             _absorb(mean, spread, light, random, key, row, lines[index])
         for row in range(first, last):

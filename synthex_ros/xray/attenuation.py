@@ -43,6 +43,15 @@ def mass_attenuation_cm2_g(material: str, energies_kev: ArrayLike) -> NDArray[np
     return _lookup('CS_Total_CP', material, _as_key(energies_kev))
 
 
+def compton_cm2_g(material: str, energies_kev: ArrayLike) -> NDArray[np.float64]:
+    """Return the Compton part of the mass attenuation [cm^2/g] at energies [keV], shape (K,).
+
+    Raises:
+        ValueError: the material is neither named, nor a NIST compound, nor a formula.
+    """
+    return _lookup('CS_Compt_CP', material, _as_key(energies_kev))
+
+
 def mass_energy_absorption_cm2_g(material: str, energies_kev: ArrayLike) -> NDArray[np.float64]:
     """Return the mass energy-absorption coefficient [cm^2/g] of a light material, shape (K,).
 

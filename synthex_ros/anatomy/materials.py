@@ -14,6 +14,22 @@ _STEP_HU = 1e-3  # a ramp this short is a step
 
 
 @dataclass(frozen=True, eq=False)
+class Regions:
+    """Voxels of one volume whose partial densities do not follow the main table.
+
+    Attributes:
+        names: what each region is; the first is the rest of the volume.
+        of_voxel: region of each voxel, shape (z, y, x), uint8; 0 follows the main table.
+        density_g_cm3: partial densities [g/cm^3], shape (R, n_hu, M), float32; the first is the
+            main table.
+    """
+
+    names: tuple[str, ...]
+    of_voxel: NDArray[np.uint8]
+    density_g_cm3: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class MaterialTable:
     """Partial density of each material for every integer HU.
 
@@ -21,11 +37,13 @@ class MaterialTable:
         names: material of each column.
         hu_min: HU of the first row; row k stands for hu_min + k.
         density_g_cm3: density times mass fraction [g/cm^3], shape (n_hu, M), float32.
+        regions: voxels that follow tables of their own, or None; such a table fits one volume.
     """
 
     names: tuple[str, ...]
     hu_min: int
     density_g_cm3: NDArray[np.float32]
+    regions: Regions | None = None
 
     @property
     def hu_max(self) -> int:
@@ -36,6 +54,7 @@ class MaterialTable:
         """Return partial densities [g/cm^3], shape (..., M), of HU, any shape.
 
         HU between rows are interpolated; HU outside the table take its first or last row.
+        Regions are not asked.
         """
         position = np.clip(np.asarray(hu, float), self.hu_min, self.hu_max) - self.hu_min
         low = np.minimum(position.astype(int), len(self.density_g_cm3) - 2)
@@ -107,9 +126,9 @@ class MaterialModel:
 
     def mass_fractions(self, hu: ArrayLike) -> NDArray[np.float64]:
         """Return mass fractions, shape (..., 4) in the order of `MATERIALS`, of HU, any shape."""
-        lung = _smoothstep(hu, *self.lung_ramp_hu)
-        soft = _smoothstep(hu, *self.soft_tissue_ramp_hu)
-        bone = _smoothstep(hu, *self.bone_ramp_hu)
+        lung = smoothstep(hu, *self.lung_ramp_hu)
+        soft = smoothstep(hu, *self.soft_tissue_ramp_hu)
+        bone = smoothstep(hu, *self.bone_ramp_hu)
         return np.stack([1 - lung, lung - soft, soft - bone, bone], axis=-1)
 
     def table(self) -> MaterialTable:
@@ -119,7 +138,8 @@ class MaterialModel:
         return MaterialTable(MATERIALS, self.hu_min, partial.astype(np.float32))
 
 
-def _smoothstep(hu: ArrayLike, start: float, end: float) -> NDArray[np.float64]:
+def smoothstep(hu: ArrayLike, start: float, end: float) -> NDArray[np.float64]:
+    """Return 0 at `start` [HU] and below, 1 at `end` and above, smooth between."""
     hu = np.asarray(hu, float)
     if end - start < _STEP_HU:
         return (hu >= start).astype(float)

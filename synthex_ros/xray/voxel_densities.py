@@ -16,7 +16,7 @@ from synthex_ros.xray.parallel import parallel
 LANES = (1, 4, 8)
 """Materials that are stored side by side; unused ones are zero."""
 
-_LEVELS = 65535
+_LEVELS, _INT16_MAX = 65535, 32767
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,22 +64,56 @@ def pack(volume: Volume, table: MaterialTable, axes: tuple[int, int, int]) -> Vo
     """Return the densities of a volume; see `VoxelDensities`.
 
     Raises:
-        ValueError: more than eight materials.
+        ValueError: more than eight materials, or a table whose regions are another volume's.
     """
     count = len(table.names)
     if count > LANES[-1]:
         raise ValueError(f'at most {LANES[-1]} materials can be projected at once, got {count}')
     lanes = next(n for n in LANES if n >= count)
+    by_region = _by_region(volume, table)
     unit = np.ones(lanes, np.float32)
-    unit[:count] = np.maximum(table.density_g_cm3.max(axis=0), 1e-6) / _LEVELS
-    coded = np.zeros((len(table.density_g_cm3), lanes), np.uint16)
-    coded[:, :count] = np.round(np.clip(table.density_g_cm3 / unit[:count], 0, _LEVELS))
+    unit[:count] = np.maximum(by_region.max(axis=(0, 1)), 1e-6) / _LEVELS
+    coded = np.zeros((*by_region.shape[:2], lanes), np.uint16)
+    coded[..., :count] = np.round(np.clip(by_region / unit[:count], 0, _LEVELS))
     # Dimension k, j, i of the result runs along numpy axis 2 - axes[2], 2 - axes[1], 2 - axes[0].
-    hu = volume.hu.transpose([2 - axis for axis in reversed(axes)])
+    order = [2 - axis for axis in reversed(axes)]
+    hu = volume.hu.transpose(order)
     levels = np.zeros((*(n + 2 for n in hu.shape), lanes), np.uint16)
     with parallel():
-        _encode(hu, coded, table.hu_min, levels)
+        if table.regions is None:
+            _encode(hu, coded[0], table.hu_min, levels)
+        else:
+            region = table.regions.of_voxel.transpose(order)
+            _encode_regions(hu, region, coded, table.hu_min, levels)
     return VoxelDensities(table.names, levels, unit, axes)
+
+
+def material_volume(
+    volume: Volume, table: MaterialTable, material: int
+) -> tuple[NDArray[np.int16], float]:
+    """Return one material's density as int16, shape (z, y, x), and the density of one [g/cm^3]."""
+    by_region = _by_region(volume, table)[..., material]
+    unit = max(float(by_region.max()), 1e-6) / _INT16_MAX
+    coded = np.round(by_region / unit).astype(np.int16)
+    out = np.empty(volume.hu.shape, np.int16)
+    last = table.hu_max - table.hu_min
+    for z, hu in enumerate(volume.hu):
+        row = np.clip(hu.astype(np.int32) - table.hu_min, 0, last)
+        region = 0 if table.regions is None else table.regions.of_voxel[z]
+        out[z] = coded[region, row]
+    return out, unit
+
+
+def _by_region(volume: Volume, table: MaterialTable) -> NDArray[np.float32]:
+    """Return partial densities by region and HU, shape (R, n_hu, M)."""
+    if table.regions is None:
+        return table.density_g_cm3[None]
+    if table.regions.of_voxel.shape != volume.hu.shape:
+        raise ValueError(
+            f'the regions of the table {table.regions.of_voxel.shape} must lie on the grid of '
+            f'volume {volume.name!r} {volume.hu.shape}; classify this volume for a table'
+        )
+    return table.regions.density_g_cm3
 
 
 @nb.njit(parallel=True, cache=True)
@@ -91,3 +125,14 @@ def _encode(hu, coded, hu_min, levels):
                 row = min(max(hu[k, j, i] - hu_min, 0), last)
                 for m in range(coded.shape[1]):
                     levels[k + 1, j + 1, i + 1, m] = coded[row, m]
+
+
+@nb.njit(parallel=True, cache=True)
+def _encode_regions(hu, region, coded, hu_min, levels):
+    last = coded.shape[1] - 1
+    for k in nb.prange(hu.shape[0]):
+        for j in range(hu.shape[1]):
+            for i in range(hu.shape[2]):
+                row = min(max(hu[k, j, i] - hu_min, 0), last)
+                for m in range(coded.shape[2]):
+                    levels[k + 1, j + 1, i + 1, m] = coded[region[k, j, i], row, m]

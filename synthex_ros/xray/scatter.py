@@ -20,6 +20,7 @@ from scipy.special import erf
 from synthex_ros.geometry import ProjectionGeometry
 from synthex_ros.xray.attenuation import compton_cm2_g
 from synthex_ros.xray.beam import Beam
+from synthex_ros.xray.fast_exp import exp_negative
 from synthex_ros.xray.scatter_kernels import THICKNESS_STEP_CM, beam_kernels
 
 COARSE_PX = 64
@@ -90,8 +91,8 @@ class KernelScatter:
     ) -> Scatter:
         """Return the scatter that an object sends to the detector.
 
-        Each pencil scatters as in an endless water slab of the same Compton scatter, which holds
-        least near the edges of an object and next to bare beam (some 10 to 20 %).
+        Each pencil scatters as in an endless water slab of the same Compton scatter that it meets
+        at a right angle. That holds least near the edges of an object and next to bare beam.
 
         Args:
             area_density_g_cm2: of the object on a coarse grid that covers the detector, such as
@@ -204,33 +205,40 @@ def _spread(
 def _fill_sources(area, mu, weights, equivalents, piercing, slope, share, table, per_cm, sources):
     """Fill what each cell sends into each Gaussian, (2, K, R, C), from area densities (M, R, C).
 
-    table: shape (2, N, K), by thickness in steps of 1 / per_cm [cm].
+    table: shape (2, N, K), by thickness in steps of 1 / per_cm [cm]. Loops run along columns, so
+    that they become vector instructions.
     """
     materials, nodes = mu.shape
+    columns = area.shape[2]
     last = np.float32(table.shape[1] - 1.001)
+    opened, rest = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    signal, variance = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    depth, low = np.empty(columns, np.float32), np.empty(columns, np.int64)
     for row in range(area.shape[1]):
         y = (row - piercing[1]) * slope[0]
-        for column in range(area.shape[2]):
-            x = (column - piercing[0]) * slope[1]
+        for c in range(columns):
+            x = (c - piercing[0]) * slope[1]
             square = np.float32(1.0 / (1.0 + x * x + y * y))
-            opened = share[row, column] * square * np.sqrt(square)
+            opened[c] = share[row, c] * square * np.sqrt(square)
             thickness = np.float32(0)
             for m in range(materials):
-                thickness += equivalents[m] * area[m, row, column]
+                thickness += equivalents[m] * area[m, row, c]
             place = min(max(thickness * per_cm, np.float32(0)), last)
-            low = int(place)
-            rest = place - np.float32(low)
-            signal, variance = np.float32(0), np.float32(0)
-            for node in range(nodes):
-                depth = np.float32(0)
-                for m in range(materials):
-                    depth += mu[m, node] * area[m, row, column]
-                passed = opened * np.exp(-depth)
-                signal += weights[0, node] * passed
-                variance += weights[1, node] * passed
+            low[c] = int(place)
+            rest[c] = place - np.float32(low[c])
+        signal[:], variance[:] = 0, 0
+        for node in range(nodes):
+            depth[:] = 0
+            for m in range(materials):
+                for c in range(columns):
+                    depth[c] += mu[m, node] * area[m, row, c]
+            for c in range(columns):
+                passed = opened[c] * exp_negative(depth[c])
+                signal[c] += weights[0, node] * passed
+                variance[c] += weights[1, node] * passed
+        for moment in range(2):
+            primary = signal if moment == 0 else variance
             for k in range(table.shape[2]):
-                for moment in range(2):
-                    step = table[moment, low + 1, k] - table[moment, low, k]
-                    ratio = table[moment, low, k] + rest * step
-                    primary = signal if moment == 0 else variance
-                    sources[moment, k, row, column] = primary * ratio
+                for c in range(columns):
+                    below, above = table[moment, low[c], k], table[moment, low[c] + 1, k]
+                    sources[moment, k, row, c] = primary[c] * (below + rest[c] * (above - below))

@@ -135,12 +135,16 @@ class KernelScatter:
             sources,
         )
         passed = self.grid.scatter_transmission if self.grid else 1.0
-        down, across = (
-            _spread(size, round(100 * pitch, 6), kernels.sigma_cm, factor)
-            for size, pitch, factor in zip(shape, coarse.pixel_pitch_m, (passed, 1.0), strict=True)
+        distance_cm = 100 * geometry.source_to_detector_m
+        across, down = (
+            _spread(cells, 100 * pitch, axis_px, distance_cm, kernels.sigma_cm)
+            for cells, pitch, axis_px in zip(
+                shape[::-1], coarse.pixel_pitch_m[::-1], coarse.piercing_px, strict=True
+            )
         )
         # Products of 64 x 64 matrices: exact at the borders and faster than wide filters.
-        signal, variance = np.matmul(np.matmul(down, sources), across).sum(axis=1)
+        spread = np.matmul(np.matmul(down, sources), across.transpose(0, 2, 1)).sum(axis=1)
+        signal, variance = np.float32(passed) * spread
         return Scatter(signal, variance)
 
 
@@ -187,16 +191,24 @@ def _water_equivalents(materials: tuple[str, ...], energy_kev: float) -> NDArray
 
 @lru_cache(maxsize=32)
 def _spread(
-    cells: int, cell_cm: float, sigma_cm: tuple[float, ...], factor: float
+    cells: int, cell_cm: float, axis_px: float, distance_cm: float, sigma_cm: tuple[float, ...]
 ) -> NDArray[np.float32]:
-    """Return how cells spread along one axis into all cells, symmetric, shape (K, n, n).
+    """Return how cells spread along one axis, [k, into cell, from cell], shape (K, n, n).
 
-    Each Gaussian is averaged over the cell that sends; what leaves the grid is lost.
+    Each Gaussian is averaged over the cell that sends; what leaves the grid is lost. Rays of a
+    cone beam meet the object nearer to the axis than the panel: at a height h above it by the
+    share h / distance. Scatter that has spread by sigma comes from about that height, so its
+    Gaussian stands nearer to the axis by the share sigma / distance. This brings the 5 to 9 %
+    that a cone beam of 1 m adds to wide fields in the Monte Carlo, where a beam of 30 m agrees
+    with kernels that are not shifted.
     """
-    offset = np.subtract.outer(np.arange(cells), np.arange(cells)) * cell_cm
-    width = np.sqrt(2) * np.array(sigma_cm)[:, None, None]
-    upper, lower = (offset + cell_cm / 2) / width, (offset - cell_cm / 2) / width
-    matrices = (factor * (erf(upper) - erf(lower)) / 2).astype(np.float32)
+    place = (np.arange(cells) - axis_px) * cell_cm
+    sigma = np.array(sigma_cm)[:, None, None]
+    scale = 1 / (1 + sigma / distance_cm)
+    offset, half = place[:, None] - scale * place, scale * cell_cm / 2
+    width = np.sqrt(2) * sigma
+    matrices = (erf((offset + half) / width) - erf((offset - half) / width)) / (2 * scale)
+    matrices = matrices.astype(np.float32)
     matrices.flags.writeable = False
     return matrices
 

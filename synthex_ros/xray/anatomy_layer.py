@@ -13,6 +13,8 @@ from synthex_ros.xray.beam import Beam, Technique
 from synthex_ros.xray.detector import ScatteredSignal
 from synthex_ros.xray.parallel import parallel
 
+_EVEN = np.zeros((0, 0), np.float32)
+
 
 @dataclass(frozen=True, eq=False)
 class AnatomyLayer:
@@ -25,6 +27,7 @@ class AnatomyLayer:
         area_density_g_cm2: by material, shape (M, rows, columns), float32.
         signal_kev: expected absorbed energy a pixel [keV], shape (rows, columns), float32.
         variance_kev2: its quantum variance [keV^2], shape (rows, columns), float32.
+        profile: what the beam is weakened by before the patient, shape (rows, columns); None is 1.
         scatter: what scattered quanta add to every frame; None leaves them out.
     """
 
@@ -34,6 +37,7 @@ class AnatomyLayer:
     area_density_g_cm2: NDArray[np.float32]
     signal_kev: NDArray[np.float32]
     variance_kev2: NDArray[np.float32]
+    profile: NDArray[np.float32] | None = None
     scatter: ScatteredSignal | None = None
 
 
@@ -43,6 +47,7 @@ def expose_anatomy(
     view: View,
     world_from_patient: NDArray[np.float64],
     beam: Beam,
+    profile: NDArray[np.float32] | None = None,
 ) -> AnatomyLayer:
     """Return the layer of a beam behind area densities (M, rows, columns) of `materials`."""
     signal = np.empty(view.geometry.shape_px, np.float32)
@@ -50,9 +55,17 @@ def expose_anatomy(
     mu = beam.mass_attenuation_cm2_g(materials)
     weights = beam.pixel_weights(view.geometry)
     with parallel():
-        kernels.primary(area_density_g_cm2, mu, weights, *falloff(view.geometry), signal, variance)
+        kernels.primary(
+            area_density_g_cm2,
+            mu,
+            weights,
+            *falloff(view.geometry),
+            weakened(profile),
+            signal,
+            variance,
+        )
     return AnatomyLayer(
-        view, world_from_patient, beam.technique, area_density_g_cm2, signal, variance
+        view, world_from_patient, beam.technique, area_density_g_cm2, signal, variance, profile
     )
 
 
@@ -95,6 +108,11 @@ def _mixed(
     with parallel():
         kernels.mix(first.ravel(), second.ravel(), np.float32(share), out.ravel())
     return out
+
+
+def weakened(profile: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Return a profile as the kernels take it: none is empty."""
+    return _EVEN if profile is None else profile
 
 
 def falloff(geometry: ProjectionGeometry) -> tuple[tuple[float, float], tuple[float, float]]:

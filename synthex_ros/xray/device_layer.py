@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from synthex_ros.bodies import Body, TriangleMesh, merge
 from synthex_ros.geometry import View
 from synthex_ros.xray import kernels
-from synthex_ros.xray.anatomy_layer import AnatomyLayer, falloff
+from synthex_ros.xray.anatomy_layer import AnatomyLayer, falloff, weakened
 from synthex_ros.xray.beam import Beam
 from synthex_ros.xray.detector import CoveredPixels
+from synthex_ros.xray.focal_spot import FocalSpot
 from synthex_ros.xray.mesh_tracer import PathLayer, trace
 from synthex_ros.xray.projector import rays_in_grid
 from synthex_ros.xray.scene import Scene
@@ -64,9 +65,16 @@ def trace_bodies(bodies: Sequence[Body], view: View, supersampling: int = 1) -> 
 
 
 def signal_behind(
-    devices: Sequence[DeviceLayer], anatomy: AnatomyLayer, scene: Scene, beam: Beam
+    devices: Sequence[DeviceLayer],
+    anatomy: AnatomyLayer,
+    scene: Scene,
+    beam: Beam,
+    focal_spot: FocalSpot | None = None,
 ) -> CoveredPixels | None:
-    """Return the expected signal of anatomy and devices in the pixels that a device covers."""
+    """Return the expected signal of anatomy and devices in the pixels that a device changes.
+
+    These are the pixels that it covers and, with a focal spot, those that it is blurred into.
+    """
     if not devices:
         return None
     starts, columns = _cover(devices, anatomy.view.geometry.shape_px)
@@ -87,11 +95,17 @@ def signal_behind(
         np.stack([beam.attenuation_m(solid) for solid in solids]),
         beam.pixel_weights(anatomy.view.geometry),
         *falloff(anatomy.view.geometry),
+        weakened(anatomy.profile),
         starts,
         columns,
         values,
     )
-    return CoveredPixels(starts, columns, values)
+    covered = CoveredPixels(starts, columns, values)
+    if focal_spot is None:
+        return covered
+    nearest = min(float(item.layer.entry_m.min()) for item in devices)
+    farthest = max(float(item.layer.exit_m.max()) for item in devices)
+    return focal_spot.blurred_pixels(covered, anatomy, (nearest + farthest) / 2)
 
 
 def _cover(

@@ -29,8 +29,11 @@ def _fall_off(row, first, piercing, slope, signal, variance):
 
 
 @nb.njit(parallel=True, fastmath=True, cache=True)
-def primary(area, mu, weights, piercing, slope, signal, variance):
-    """Fill signal [keV] and variance [keV^2] of the beam behind area densities (M, R, C)."""
+def primary(area, mu, weights, piercing, slope, profile, signal, variance):
+    """Fill signal [keV] and variance [keV^2] of the beam behind area densities (M, R, C).
+
+    profile (R, C) is a factor of both; (0, 0) is 1.
+    """
     materials, nodes = mu.shape
     columns = area.shape[2]
     for row in nb.prange(area.shape[1]):
@@ -49,6 +52,11 @@ def primary(area, mu, weights, piercing, slope, signal, variance):
                 s[c] += energy * passed
                 v[c] += square * passed
         _fall_off(row, 0, piercing, slope, s, v)
+        if profile.shape[0] > 0:
+            factors = profile[row]
+            for c in range(columns):
+                s[c] *= factors[c]
+                v[c] *= factors[c]
 
 
 @nb.njit(parallel=True, fastmath=True, cache=True)
@@ -89,7 +97,7 @@ def gather(image, corner, starts, columns, out):
 
 @nb.njit(parallel=True, fastmath=True, cache=True)
 def behind_devices(
-    area, removed, paths, mu, mu_device, weights, piercing, slope, starts, columns, values
+    area, removed, paths, mu, mu_device, weights, piercing, slope, profile, starts, columns, values
 ):
     """Fill values (2, n), signal and variance of listed pixels behind anatomy and devices.
 
@@ -108,6 +116,8 @@ def behind_devices(
             x = (column - piercing[0]) * slope[1]
             square = np.float32(1.0 / (1.0 + x * x + y * y))
             fall[i] = square * np.sqrt(square)
+            if profile.shape[0] > 0:
+                fall[i] *= profile[row, column]
             for m in range(materials):
                 rest = area[m, row, column] - removed[m, first + i]
                 tissue[m, i] = max(rest, np.float32(0))

@@ -7,7 +7,7 @@ patient pose. A frame recomputes the pixels that a device covers and passes thro
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,10 @@ from synthex_ros.xray.beam import Beam, Technique
 from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.device_layer import label_image, signal_behind, trace_bodies
 from synthex_ros.xray.exposure_control import ExposureControl
+from synthex_ros.xray.imaging_chain import ImagingChain
 from synthex_ros.xray.lag import LagMemory
 from synthex_ros.xray.lru import LruCache
+from synthex_ros.xray.object_span import air_gap_m
 from synthex_ros.xray.panel import PanelMaps
 from synthex_ros.xray.parallel import parallel
 from synthex_ros.xray.projector import Projector
@@ -70,7 +72,7 @@ class Renderer:
         threads: int | None = None,
         cached_layers: int = 20,
         reference_distance_m: float | None = None,
-        panel_maps: PanelMaps | None = None,
+        chain: ImagingChain | None = None,
     ) -> None:
         """Make a renderer.
 
@@ -88,7 +90,7 @@ class Renderer:
             cached_layers: how many views (and breathing phases) are kept, about 6 MB each.
             reference_distance_m: focal spot to the point where air kerma is reported [m]; default
                 0.15 m before an isocentre at 0.686 of the source-to-detector distance.
-            panel_maps: gain and offset of the detector's pixels; default an even panel.
+            chain: effects of tube, collimator and panel; default none.
         """
         self.scene = scene
         self.technique = technique or Technique()
@@ -98,9 +100,10 @@ class Renderer:
         self.supersampling = supersampling
         self.threads = threads
         self.reference_distance_m = reference_distance_m
-        self.panel_maps = panel_maps
+        self.chain = chain or ImagingChain()
         self._areas: LruCache[NDArray[np.float32]] = LruCache(cached_layers)
         self._layers: LruCache[AnatomyLayer] = LruCache(cached_layers)
+        self._maps: LruCache[PanelMaps | None] = LruCache(2)
         self._beams: LruCache[Beam] = LruCache(cached_layers)
 
     def anatomy(
@@ -120,11 +123,28 @@ class Renderer:
         pose = self._patient_pose(world_from_patient)
 
         def expose() -> AnatomyLayer:
-            area = self._area_density(view, pose)
-            beam = self.beam(technique)
-            return expose_anatomy(area, self.scene.table.names, view, pose, beam)
+            return self._expose(view, pose, technique)
 
         return self._layers.get((*_place(view, pose), technique), expose)
+
+    def _expose(self, view: View, pose: NDArray[np.float64], technique: Technique) -> AnatomyLayer:
+        area, names = self._area_density(view, pose), self.scene.table.names
+        chain, beam, geometry = self.chain, self.beam(technique), view.geometry
+        profile = chain.profile(beam, geometry)
+        layer = expose_anatomy(area, names, view, pose, beam, profile)
+        if chain.focal_spot is not None:
+            layer = chain.focal_spot.blurred_layer(layer, self._isocenter_m(view))
+        if chain.scatter is not None:
+            gap = air_gap_m(self.scene.volume, view, pose)
+            scatter = chain.scattered(area, names, beam, geometry, gap, profile)
+            layer = replace(layer, scatter=scatter)
+        return layer
+
+    def _isocenter_m(self, view: View) -> float:
+        """Return the distance from the focal spot to about the middle of the patient [m]."""
+        if self.reference_distance_m is not None:
+            return self.reference_distance_m + REFERENCE_POINT_BEFORE_ISOCENTER_M
+        return ISOCENTER_SHARE * view.geometry.source_to_detector_m
 
     def _patient_pose(self, world_from_patient: NDArray[np.float64] | None) -> NDArray[np.float64]:
         if world_from_patient is None:
@@ -185,11 +205,13 @@ class Renderer:
                 beam.gain_counts_kev(view.geometry),
                 view.geometry.pixel_pitch_m,
                 rng,
-                signal_behind(devices, layer, self.scene, beam),
+                signal_behind(devices, layer, self.scene, beam, self.chain.focal_spot),
                 layer.scatter,
                 memory,
                 interval_s,
-                self.panel_maps,
+                self._maps.get(
+                    view.geometry.shape_px, lambda: self.chain.panel_maps(view.geometry.shape_px)
+                ),
             )
             mask = label_image(devices, view.geometry.shape_px)
         kerma = self.air_kerma_gy(view, layer.technique)
@@ -229,7 +251,7 @@ class Renderer:
         technique = technique or self.technique
         distance = self.reference_distance_m
         if distance is None:
-            isocenter = ISOCENTER_SHARE * view.geometry.source_to_detector_m
+            isocenter = self._isocenter_m(view)
             distance = max(isocenter - REFERENCE_POINT_BEFORE_ISOCENTER_M, isocenter / 2)
         return self.beam(technique).spectrum.air_kerma_gy(technique.charge_mas, distance)
 

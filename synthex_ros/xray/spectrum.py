@@ -96,27 +96,36 @@ class Spectrum:
 
         The weights are non-negative and fitted (NNLS; the node missed least is dropped, one by
         one) to reproduce the sums of response * E and response * E^2 behind 0..32 cm of water,
-        0..4 cm of bone and 0..4 mm of nitinol, all to the same relative accuracy.
+        0..4 cm of bone and 0..4 mm of nitinol, all to the same relative accuracy. A single node
+        is the mean energy of what is absorbed, and keeps the open field's absorbed energy.
 
         Args:
             nodes: how many energies to keep; 8 give about 0.1 %.
             response: detector efficiency at `energies_kev`, shape (K,); default 1.
 
         Raises:
-            ValueError: fewer than 2 nodes asked for, or a response of another shape.
+            ValueError: no node asked for, or a response of another shape.
         """
-        if nodes < 2:
-            raise ValueError(f'nodes must be at least 2, got {nodes}')
+        if nodes < 1:
+            raise ValueError(f'nodes must be at least 1, got {nodes}')
         efficiency = np.ones_like(self.energies_kev) if response is None else np.asarray(response)
         if efficiency.shape != self.energies_kev.shape:
             raise ValueError(
                 f'response must have shape {self.energies_kev.shape}, got {efficiency.shape}'
             )
+        if nodes == 1:
+            return self._effective(efficiency)
         system = self._fit_system(efficiency)
         system[:, self.fluence_cm2_mas == 0] = 0
         kept, weights = _sparse_fit(system, nodes)
         fluence = weights * self.fluence_cm2_mas.sum()
         return Spectrum(self.energies_kev[kept], fluence)
+
+    def _effective(self, efficiency: NDArray[np.float64]) -> Spectrum:
+        absorbed_kev = self.fluence_cm2_mas * efficiency * self.energies_kev
+        energy = np.average(self.energies_kev, weights=absorbed_kev)
+        seen = energy * np.interp(energy, self.energies_kev, efficiency)
+        return Spectrum(np.array([energy]), np.array([absorbed_kev.sum() / seen]))
 
     def _fit_system(self, efficiency: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return signal of unit fluence at each energy over the full signal, (rows, K)."""

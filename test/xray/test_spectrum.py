@@ -87,13 +87,24 @@ def test_more_nodes_are_not_worse_than_two():
     assert worst(8) < worst(2)
 
 
+def test_a_single_node_is_the_effective_energy_and_keeps_the_open_field():
+    full = tungsten_spectrum(80)
+    detector = Detector()
+    seen = full.fluence_cm2_mas * detector.efficiency(full.energies_kev) * full.energies_kev
+    one = full.rebinned(1, detector.efficiency(full.energies_kev))
+    energy = one.energies_kev
+    assert energy == pytest.approx([np.average(full.energies_kev, weights=seen)])
+    absorbed = one.fluence_cm2_mas * detector.efficiency(energy) * energy
+    assert absorbed == pytest.approx([seen.sum()], rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ('call', 'message'),
     [
         (lambda: tungsten_spectrum(80_000), 'looks like volts'),
         (lambda: tungsten_spectrum(30), '40..150'),
         (lambda: tungsten_spectrum(80, {'Al': -1}), '0..1000 mm'),
-        (lambda: tungsten_spectrum(80).rebinned(1), 'at least 2'),
+        (lambda: tungsten_spectrum(80).rebinned(0), 'at least 1'),
         (lambda: tungsten_spectrum(80).rebinned(8, [1.0]), 'response must have shape'),
         (lambda: tungsten_spectrum(80).air_kerma_gy(1, 0), 'must be positive'),
         (lambda: Spectrum(np.ones(3), np.ones(2)), 'shape'),

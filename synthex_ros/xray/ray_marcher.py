@@ -86,7 +86,7 @@ def _single_materials(
     """Yield, by material, a volume of its density and the table that reads it."""
     for material, name in enumerate(table.names):
         coded, unit = material_volume(volume, table, material)
-        levels = np.arange(coded.max() + 2, dtype=np.float32) * np.float32(unit)
+        levels = np.arange(int(coded.max()) + 2, dtype=np.float32) * np.float32(unit)
         yield replace(volume, hu=coded), MaterialTable((name,), 0, levels[:, None])
 
 

@@ -92,7 +92,8 @@ class KernelScatter:
         """Return the scatter that an object sends to the detector.
 
         Each pencil scatters as in an endless water slab of the same Compton scatter that it meets
-        at a right angle. That holds least near the edges of an object and next to bare beam.
+        at a right angle, which is too much for narrow ones: for a body 20 cm wide, 15 to 20 cm
+        thick and hit by a field of 18 cm the Monte Carlo gives 5 to 13 % less.
 
         Args:
             area_density_g_cm2: of the object on a coarse grid that covers the detector, such as

@@ -32,7 +32,8 @@ class BeamKernels:
 
     Attributes:
         weights: scattered over primary signal (0) and variance (1) that each Gaussian carries,
-            by water thickness in steps of `THICKNESS_STEP_CM` from 0, shape (2, N, K), float32.
+            by water thickness in steps of `THICKNESS_STEP_CM` from 0, shape (2, N, K), float32;
+            beyond 50 cm the last row holds.
         sigma_cm: standard deviations of the K Gaussians on the detector [cm].
     """
 

@@ -6,8 +6,6 @@ whose own axes are right-anterior-superior.
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from synthex_ros.anatomy.dicom import read_series
 from synthex_ros.anatomy.grid import MM, check_direction, check_spacing, patient_pose, reorient
+from synthex_ros.anatomy.nifti_check import count_not_finite
 from synthex_ros.anatomy.structures import TOTALSEGMENTATOR_IDS, present_structures
 from synthex_ros.anatomy.volume import PADDING_HU, Volume
 
@@ -24,7 +23,6 @@ SUFFIXES = ('.nii', '.nii.gz', '.nrrd', '.nhdr', '.mha', '.mhd')
 
 _ALLOWED = f'a folder with one DICOM series or a file ending in {", ".join(SUFFIXES)}'
 _LABEL_OFFSET_MM = 0.1
-_CHUNK_BYTES = 1 << 22
 
 
 def read_volume(
@@ -71,10 +69,7 @@ def to_hu(values: NDArray, name: str) -> NDArray[np.int16]:
     """
     if values.dtype.kind == 'f' and not np.isfinite(values).all():
         count = int(np.count_nonzero(~np.isfinite(values)))
-        raise ValueError(
-            f'{name}: CT numbers must be finite, got {count} NaN or infinite of {values.size} '
-            f'voxels; replace them by {PADDING_HU} HU'
-        )
+        raise ValueError(_not_finite(name, count, values.size))
     low, high = float(values.min()), float(values.max())
     if low >= 0 or high > 32767 or high - low < 10:
         raise ValueError(
@@ -84,6 +79,13 @@ def to_hu(values: NDArray, name: str) -> NDArray[np.int16]:
     if values.dtype.kind == 'f':
         values = np.rint(values)
     return np.maximum(values, PADDING_HU).astype(np.int16)
+
+
+def _not_finite(name: str, count: int, voxels: int) -> str:
+    return (
+        f'{name}: CT numbers must be finite, got {count} NaN or infinite of {voxels} voxels; '
+        f'replace them by {PADDING_HU} HU'
+    )
 
 
 def _value_slip(low: float, high: float) -> str:
@@ -156,14 +158,11 @@ def _check_kind(path: Path, size: tuple[int, ...], components: int, pixel_id: in
 
 
 def _check_complete(path: Path, reader: sitk.ImageFileReader) -> None:
-    """Catch NIfTI files that end early or are damaged; SimpleITK fills the rest with zeros."""
-    if path.name.lower().endswith('.nii.gz'):
-        try:
-            with gzip.open(path) as file:
-                while file.read(_CHUNK_BYTES):
-                    pass
-        except (EOFError, OSError, zlib.error) as error:
-            raise RuntimeError(str(error)) from error
+    """Catch NIfTI files that end early, are damaged or hold NaN; SimpleITK puts zeros there."""
+    if path.name.lower().endswith(('.nii', '.nii.gz')):
+        count = count_not_finite(path)
+        if count:
+            raise ValueError(_not_finite(str(path), count, int(np.prod(reader.GetSize()))))
     if path.name.lower().endswith('.nii'):
         width = np.dtype(_PIXEL_BYTES[reader.GetPixelID()]).itemsize
         expected = int(np.prod(reader.GetSize())) * width

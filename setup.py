@@ -44,6 +44,7 @@ setup(
         'scipy',
         'numba',
         'SimpleITK',
+        'pydicom>=3',
         'xraylib',
         'opencv-python-headless',
         'onnxruntime',

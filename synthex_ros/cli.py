@@ -16,6 +16,8 @@ COMMAND_MODULES = (
     'synthex_ros.ros.commands',
     'synthex_ros.ros.target_command',
     'synthex_ros.anatomy.commands',
+    'synthex_ros.xray.material_commands',
+    'synthex_ros.rendering.commands',
     'synthex_ros.learning.commands',
     'synthex_ros.evaluation.commands',
 )

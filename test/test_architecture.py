@@ -31,12 +31,23 @@ ROS_MODULES = {
     'trajectory_msgs', 'builtin_interfaces', 'visualization_msgs', 'tf2_ros',
 }  # fmt: skip
 FORBIDDEN = {
-    'synthex_ros.xray': ('synthex_ros.devices', 'synthex_ros.tracking', 'synthex_ros.control'),
-    'synthex_ros.devices': ('synthex_ros.xray', 'synthex_ros.tracking', 'synthex_ros.anatomy'),
+    'synthex_ros.xray': (
+        'synthex_ros.devices', 'synthex_ros.tracking', 'synthex_ros.control',
+        'synthex_ros.rendering',
+    ),
+    'synthex_ros.devices': (
+        'synthex_ros.xray', 'synthex_ros.tracking', 'synthex_ros.anatomy',
+        'synthex_ros.rendering',
+    ),
     'synthex_ros.tracking': ('synthex_ros.xray', 'synthex_ros.devices', 'synthex_ros.simulation'),
     'synthex_ros.control': ('synthex_ros.xray', 'synthex_ros.devices', 'synthex_ros.simulation'),
-    'synthex_ros.anatomy': ('synthex_ros.xray', 'synthex_ros.devices'),
-}
+    'synthex_ros.anatomy': ('synthex_ros.xray', 'synthex_ros.devices', 'synthex_ros.rendering'),
+    'synthex_ros.simulation': ('synthex_ros.rendering',),
+    'synthex_ros.rendering': (
+        'synthex_ros.tracking', 'synthex_ros.control', 'synthex_ros.learning',
+        'synthex_ros.evaluation',
+    ),
+}  # fmt: skip
 
 
 def module_name(path):

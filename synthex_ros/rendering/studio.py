@@ -1,0 +1,246 @@
+"""Makes the images: one CT, one renderer, as many views and frames of it as wanted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.anatomy import Volume, load_volume, read_volume
+from synthex_ros.bodies import Body
+from synthex_ros.geometry import (
+    CArm,
+    View,
+    joints_of_clinical,
+    make_pose,
+    transform_points,
+)
+from synthex_ros.rendering.blades import blades, open_field
+from synthex_ros.rendering.frame import Landmark, RenderedFrame, Stages
+from synthex_ros.rendering.request import RenderSettings
+from synthex_ros.rendering.subject import DeviceShot, check_in_front, make_subject
+from synthex_ros.simulation.breathing import Breathing
+from synthex_ros.xray.device_layer import signal_behind, trace_bodies
+from synthex_ros.xray.dose import kerma_area_product_gy_m2
+from synthex_ros.xray.label_projection import LabelProjector
+from synthex_ros.xray.renderer import (
+    REFERENCE_POINT_BEFORE_ISOCENTER_M,
+    AnatomyLayer,
+    ExposureControl,
+    Renderer,
+    Technique,
+)
+from synthex_ros.xray.scene import Scene
+from synthex_ros.xray.shear_warp import ShearWarpProjector
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class _Patient:
+    """A CT and what has been packed of it, shared by the studios of one anatomy."""
+
+    volume: Volume
+    sha256: str
+    scene: Scene
+    projector: ShearWarpProjector
+    labels: LabelProjector
+
+
+class Studio:
+    """Everything that stands in the beam for some settings.
+
+    Args:
+        settings: what is to be rendered.
+        like: another studio whose CT and projector are taken over where they are the same.
+
+    Raises:
+        ValueError, OSError: the CT or the device cannot be read or does not fit the settings.
+    """
+
+    def __init__(self, settings: RenderSettings | None = None, like: Studio | None = None) -> None:
+        self.settings = settings = settings or RenderSettings()
+        self._subject = make_subject(settings)
+        self._technique = _technique(settings)
+        self._technique.spectrum()
+        same = like is not None and _anatomy_key(like.settings) == _anatomy_key(settings)
+        self._patient: _Patient = like._patient if same and like else _read_patient(settings)
+        self.volume = self._patient.volume
+        for name in settings.labels:
+            self.volume.structure_mask(name)
+        distance = settings.source_to_isocenter_m
+        self.renderer = Renderer(
+            self._patient.scene,
+            self._technique,
+            projector=self._patient.projector,
+            supersampling=settings.supersampling,
+            cached_layers=2,
+            reference_distance_m=max(distance - REFERENCE_POINT_BEFORE_ISOCENTER_M, distance / 2),
+        )
+        self._isocenter_m = self._isocenter()
+        self._breathing = Breathing(settings.breathing_amplitude_m, settings.breathing_period_s)
+        self._regulated: Technique | None = None
+
+    def with_(self, **changes: Any) -> Studio:
+        """Return a studio with some settings changed; the CT is read again only if it changed."""
+        return Studio(self.settings.with_(**changes), like=self)
+
+    def frames(self) -> Iterator[RenderedFrame]:
+        """Yield the frames of the cine; a radiograph is a cine of one."""
+        for index in range(self.settings.frames):
+            yield self.frame(index)
+
+    def frame(self, index: int = 0) -> RenderedFrame:
+        """Return one frame; each can be made alone and is always the same."""
+        settings = self.settings
+        if not 0 <= index < settings.frames:
+            raise ValueError(f'frame must be 0..{settings.frames - 1}, got {index}')
+        share = index / max(settings.frames - 1, 1)
+        view = self.view(share)
+        patient = self._world_from_patient(index / settings.frame_rate_hz)
+        device = self._subject.at(share)
+        bodies = device.bodies if device else []
+        check_in_front(bodies, view)
+        shutters = blades(view, settings.field_px) if settings.field_px else []
+        technique = self._exposure_technique()
+        rng = np.random.default_rng([settings.seed, index])
+        radiograph = self.renderer.render(
+            view, [*bodies, *shutters], rng, patient, technique=technique
+        )
+        radiograph.mask[~open_field(radiograph.mask.shape, settings.field_px)] = 0
+        if bodies and not radiograph.mask.any():
+            logger.warning('frame %d: the device lies outside the beam and is not seen', index)
+        return RenderedFrame(
+            index=index,
+            time_s=index / settings.frame_rate_hz,
+            settings=settings,
+            radiograph=radiograph,
+            primary_deg=settings.lao_deg + share * settings.sweep_deg,
+            secondary_deg=settings.cran_deg,
+            area_product_gy_m2=self._area_product_gy_m2(view, technique),
+            landmarks=self._landmarks(view, patient, device),
+            structures={
+                name: self._patient.labels.project(name, view, patient, settings.label_path_m)
+                for name in settings.labels
+            },
+            depth_m=_entry_distance(bodies, view, radiograph.mask),
+            world_from_patient=patient,
+            world_from_device=device.world_from_device if device else None,
+            volume_sha256=self._patient.sha256,
+            make_stages=lambda: self._stages(
+                self.renderer.anatomy(view, patient, technique), [*bodies, *shutters]
+            ),
+        )
+
+    def view(self, share: float = 0.0) -> View:
+        """Return geometry and pose of the exposure at `share` = 0..1 of the cine."""
+        settings = self.settings
+        carm = CArm(
+            source_to_detector_m=settings.source_to_detector_m,
+            source_to_isocenter_m=settings.source_to_isocenter_m,
+            pixel_pitch_m=settings.pixel_pitch_m,
+            detector_px=settings.detector_px,
+            binning=settings.binning,
+        )
+        primary = np.radians(settings.lao_deg + share * settings.sweep_deg)
+        return carm.view(*joints_of_clinical(primary, np.radians(settings.cran_deg)))
+
+    def _isocenter(self) -> NDArray[np.float64]:
+        at = self.settings.isocenter_at
+        volume = self.volume
+        start = volume.structure_centre_patient_m(at) if at else volume.centre_patient_m
+        return start + np.array(self.settings.isocenter_patient_m)
+
+    def _world_from_patient(self, time_s: float) -> NDArray[np.float64]:
+        moved = self._breathing.displacement(self._breathing.inspiration(time_s))
+        return make_pose(translation_m=-self._isocenter_m) @ moved
+
+    def _exposure_technique(self) -> Technique:
+        """Return the technique; automatic exposure regulates on the first frame and is locked."""
+        if not self.settings.detector_kerma_ngy:
+            return self._technique
+        if self._regulated is None:
+            control = ExposureControl(self.settings.detector_kerma_ngy * 1e-9)
+            self._regulated = self.renderer.regulated(
+                control, self.view(), self._world_from_patient(0.0), self._technique
+            )
+        return self._regulated
+
+    def _area_product_gy_m2(self, view: View, technique: Technique) -> float:
+        field: Any = self.settings.field_px or None
+        return kerma_area_product_gy_m2(
+            technique.spectrum(), technique.charge_mas, view.geometry, field
+        )
+
+    def _landmarks(
+        self, view: View, patient: NDArray[np.float64], device: DeviceShot | None
+    ) -> tuple[Landmark, ...]:
+        points = dict(device.landmarks_world_m) if device else {}
+        for name in self.settings.labels:
+            centre = self.volume.structure_centre_patient_m(name)
+            points[name] = transform_points(patient, centre)
+        return tuple(self._landmark(name, point, view) for name, point in points.items())
+
+    def _landmark(self, name: str, point: NDArray[np.float64], view: View) -> Landmark:
+        u, v = view.project(point)
+        visible = bool(view.geometry.contains([u, v]))
+        if visible and self.settings.field_px:
+            top, bottom, left, right = self.settings.field_px
+            visible = top - 0.5 <= v <= bottom - 0.5 and left - 0.5 <= u <= right - 0.5
+        x, y, z = (float(value) for value in point)
+        depth = float(view.to_source(point)[2])
+        return Landmark(name, (x, y, z), (float(u), float(v)), depth, bool(visible))
+
+    def _stages(self, layer: AnatomyLayer, bodies: list[Body]) -> Stages:
+        """Return primary and scattered signal as the renderer hands them to the detector."""
+        renderer, view = self.renderer, layer.view
+        beam = renderer.beam(layer.technique)
+        devices = trace_bodies(bodies, view, renderer.supersampling)
+        covered = signal_behind(devices, layer, renderer.scene, beam)
+        primary = layer.signal_kev.copy()
+        if covered is not None:
+            rows = np.repeat(np.arange(len(covered.starts) - 1), np.diff(covered.starts))
+            primary[rows, covered.columns] = covered.values[0]
+        gain = np.float32(beam.gain_counts_kev(view.geometry))
+        scatter = np.zeros_like(primary)
+        if layer.scatter is not None:
+            size = primary.shape[::-1]
+            scatter = cv2.resize(layer.scatter.signal_kev, size, interpolation=cv2.INTER_LINEAR)
+        return Stages(layer, renderer.scene.table.names, gain * primary, gain * scatter)
+
+
+def _anatomy_key(settings: RenderSettings) -> tuple:
+    return settings.anatomy, settings.segmentation, settings.anatomy_px
+
+
+def _read_patient(settings: RenderSettings) -> _Patient:
+    if settings.segmentation:
+        volume = read_volume(settings.anatomy, settings.segmentation)
+    else:
+        volume = load_volume(settings.anatomy)
+    projector = ShearWarpProjector(settings.anatomy_px)
+    labels = LabelProjector(volume, projector)
+    return _Patient(volume, volume.sha256(), Scene(volume), projector, labels)
+
+
+def _technique(settings: RenderSettings) -> Technique:
+    return Technique(
+        settings.tube_voltage_kv,
+        settings.charge_mas,
+        settings.pulse_length_s,
+        (('Al', settings.filtration_al_mm), ('Cu', settings.filtration_cu_mm)),
+    )
+
+
+def _entry_distance(bodies: list[Body], view: View, mask: NDArray[np.uint8]) -> NDArray:
+    """Return the distance to the near surface of labelled bodies where the mask shows them [m]."""
+    depth = np.full(mask.shape, np.inf)
+    for item in trace_bodies([body for body in bodies if body.label], view):
+        part = depth[item.layer.slices]
+        np.minimum(part, item.layer.entry_m, out=part)
+    return np.where((mask > 0) & np.isfinite(depth), depth, np.nan).astype(np.float32)

@@ -28,6 +28,9 @@ class SimParams:
         [0.0, 0.0, 0.0], 'isocentre from the middle of the CT, left posterior superior [m]'
     )
     anatomy_px: int = bounded(256, 32, 1536, 'rows and columns at which the anatomy is projected')
+    materials: str = choice(
+        'standard', ('standard', 'detailed'), 'tissues of the CT: four, or six with contrast agent'
+    )
     breathing_amplitude_m: float = bounded(0.0, 0.0, 0.05, 'motion of the anatomy; 0 is off [m]')
     breathing_period_s: float = bounded(4.0, 1.0, 20.0, 'length of a breath [s]')
 
@@ -38,6 +41,19 @@ class SimParams:
     pulse_length_s: float = bounded(0.008, 0.0005, 0.1, 'length of a pulse [s]')
     filtration_al_mm: float = bounded(3.0, 0.0, 20.0, 'aluminium in the beam [mm]')
     filtration_cu_mm: float = bounded(0.1, 0.0, 3.0, 'copper in the beam [mm]')
+    detector_kerma_gy: float = bounded(
+        0.0, 0.0, 1e-3, 'exposure control: air kerma a pulse at the detector; 0 is off [Gy]'
+    )
+    collimator: tuple[float, ...] = numbers(
+        [0.0, 1.0, 0.0, 1.0], 'open field: top, bottom, left, right as parts of the image'
+    )
+    imaging_chain: str = choice(
+        'ideal', ('ideal', 'full'), 'full: heel effect, scatter, focal spot and lag as well'
+    )
+    realism: str = choice(
+        'realistic', ('realistic', 'heuristic', 'naive'), 'simpler ones leave physics out'
+    )
+    frame_threads: int = bounded(0, 0, 64, 'threads that render a frame; 0 is all cores')
     latency_s: float = bounded(0.0, 0.0, 2.0, 'delay from exposure to delivery [s]')
     jitter_s: float = bounded(0.0, 0.0, 1.0, 'standard deviation of a half-normal extra delay [s]')
     drop_rate: float = bounded(0.0, 0.0, 1.0, 'share of frames lost')

@@ -91,6 +91,7 @@ class SimPublisher:
             'charge_mas': technique.charge_mas,
             'pulse_length_s': technique.pulse_length_s,
             'air_kerma_gy': exposure.radiograph.air_kerma_gy,
+            'kerma_area_product_gy_m2': exposure.radiograph.kerma_area_product_gy_m2,
             'source_to_detector_m': exposure.view.geometry.source_to_detector_m,
         }
         pose = messages.to_pose_stamped(exposure.view.world_from_source, in_world)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sim_node.params import SimParams
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.geometry import CArm, pose_from_parameters
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.build import RoomSettings
+from synthex_ros.xray.collimator import Collimator
+from synthex_ros.xray.imaging_chain import ImagingChain
 from synthex_ros.xray.renderer import Technique
 
 
@@ -54,4 +58,18 @@ def room_settings(params: SimParams) -> RoomSettings:
         breathing=Breathing(params.breathing_amplitude_m, params.breathing_period_s),
         anatomy_px=params.anatomy_px,
         seed=params.seed,
+        frame_rate_hz=params.frame_rate_hz,
+        materials=params.materials,
+        realism=params.realism,
+        chain=_chain(params),
+        detector_kerma_gy=params.detector_kerma_gy or None,
+        frame_threads=params.frame_threads or None,
     )
+
+
+def _chain(params: SimParams) -> ImagingChain:
+    chain = ImagingChain.full() if params.imaging_chain == 'full' else ImagingChain()
+    edges = params.collimator
+    if len(edges) != 4:
+        raise ValueError(f'collimator must be top, bottom, left, right, got {edges}')
+    return replace(chain, collimator=Collimator(*edges))

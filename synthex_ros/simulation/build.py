@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthex_ros.anatomy import MaterialModel, load_volume
+from synthex_ros.anatomy import Volume, load_volume
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.devices.continuum.plant import ContinuumPlant
 from synthex_ros.geometry import Array, CArm, make_pose
@@ -16,7 +16,15 @@ from synthex_ros.simulation.carm_axes import CArmAxes
 from synthex_ros.simulation.driven_device import DrivenDevice
 from synthex_ros.simulation.room import Room
 from synthex_ros.xray.detector import Detector
-from synthex_ros.xray.renderer import Renderer, Technique
+from synthex_ros.xray.exposure_control import ExposureControl
+from synthex_ros.xray.imaging_chain import ImagingChain
+from synthex_ros.xray.realism import realism
+from synthex_ros.xray.renderer import (
+    ENERGIES,
+    REFERENCE_POINT_BEFORE_ISOCENTER_M,
+    Renderer,
+    Technique,
+)
 from synthex_ros.xray.scene import Scene
 
 logger = logging.getLogger(__name__)
@@ -41,6 +49,13 @@ class RoomSettings:
         breathing: motion of the anatomy.
         anatomy_px: rows and columns at which the anatomy is projected.
         seed: seed of every noise source of the room.
+        frame_rate_hz: pulses a second; only lag asks.
+        materials: tissue model of the CT, see `synthex_ros.anatomy.tissue`.
+        realism: level of `synthex_ros.xray.realism`.
+        chain: effects of tube, collimator and panel.
+        detector_kerma_gy: air kerma a pulse that exposure control keeps at the detector [Gy];
+            None exposes every view with the technique's charge.
+        frame_threads: threads of the work of every frame; None is all.
     """
 
     anatomy: str
@@ -56,6 +71,12 @@ class RoomSettings:
     breathing: Breathing
     anatomy_px: int
     seed: int
+    frame_rate_hz: float = 15.0
+    materials: str = 'standard'
+    realism: str = 'realistic'
+    chain: ImagingChain = ImagingChain()
+    detector_kerma_gy: float | None = None
+    frame_threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,8 +98,10 @@ def build_room(settings: RoomSettings) -> BuiltRoom:
     volume = load_volume(settings.anatomy)
     logger.info('anatomy %s: %s voxels', settings.anatomy, volume.hu.shape)
     isocenter = volume.centre_patient_m + np.asarray(settings.isocenter_patient_m, float)
-    scene = Scene(volume, MaterialModel(), make_pose(translation_m=-isocenter))
-    renderer = Renderer(scene, settings.technique, Detector(), anatomy_px=settings.anatomy_px)
+    renderer = _build_renderer(settings, volume, make_pose(translation_m=-isocenter))
+    control = None
+    if settings.detector_kerma_gy is not None:
+        control = ExposureControl(settings.detector_kerma_gy)
     plant = ContinuumPlant(settings.device, seed=settings.seed)
     device = DrivenDevice(
         plant, settings.device_start, settings.command_max_age_s, settings.device_enabled
@@ -91,6 +114,26 @@ def build_room(settings: RoomSettings) -> BuiltRoom:
         settings.world_from_device_base,
         settings.breathing,
         settings.seed,
+        control,
+        1 / settings.frame_rate_hz,
     )
     room.prepare()
     return BuiltRoom(room, device, volume.sha256())
+
+
+def _build_renderer(settings: RoomSettings, volume: Volume, world_from_patient: Array) -> Renderer:
+    """Return the renderer of a level of realism."""
+    level = realism(settings.realism)
+    detector, chain = level.applied(Detector(), settings.chain)
+    scene = Scene(volume, level.materials or settings.materials, world_from_patient)
+    return Renderer(
+        scene,
+        settings.technique,
+        detector,
+        settings.anatomy_px,
+        energies=level.energies or ENERGIES,
+        threads=settings.frame_threads,
+        reference_distance_m=settings.carm.source_to_isocenter_m
+        - REFERENCE_POINT_BEFORE_ISOCENTER_M,
+        chain=chain,
+    )

@@ -12,6 +12,8 @@ from synthex_ros.bodies import Body
 from synthex_ros.geometry import Array, View
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.carm_axes import CArmAxes
+from synthex_ros.xray.exposure_control import ExposureControl
+from synthex_ros.xray.lag import LagMemory
 from synthex_ros.xray.renderer import Radiograph, Renderer
 
 
@@ -67,6 +69,8 @@ class Room:
         world_from_device_base: where the device's base stands, shape (4, 4) [m].
         breathing: motion of the anatomy.
         seed: seed of the quantum and electronic noise.
+        control: sets the charge of every view; None leaves the renderer's technique.
+        interval_s: from frame to frame; only lag asks [s].
     """
 
     def __init__(
@@ -77,10 +81,13 @@ class Room:
         world_from_device_base: NDArray[np.float64],
         breathing: Breathing,
         seed: int,
+        control: ExposureControl | None = None,
+        interval_s: float = 1 / 15,
     ) -> None:
         self._renderer, self.axes, self._device = renderer, axes, device
         self._world_from_device_base = world_from_device_base
         self._breathing, self._seed = breathing, seed
+        self._control, self._interval_s = control, interval_s
         self.reset()
 
     def reset(self) -> None:
@@ -88,6 +95,7 @@ class Room:
         self.time_s = 0.0
         self.exposures = 0
         self.air_kerma_gy = 0.0
+        self._memory: LagMemory | None = None
         self.axes.reset()
 
     def prepare(self) -> None:
@@ -107,7 +115,12 @@ class Room:
         view, base = self.axes.view(), self._world_from_device_base
         noise = np.random.default_rng([self._seed, self.exposures])
         radiograph = self._renderer.render(
-            view, self._device.bodies(base), noise, layer=self._anatomy(view)
+            view,
+            self._device.bodies(base),
+            noise,
+            layer=self._anatomy(view),
+            memory=self._lag(view),
+            interval_s=self._interval_s,
         )
         exposure = Exposure(
             index=self.exposures,
@@ -122,14 +135,24 @@ class Room:
         self.air_kerma_gy += radiograph.air_kerma_gy
         return exposure
 
+    def _lag(self, view: View) -> LagMemory | None:
+        """Return the detector's memory; another frame size is another detector, at rest."""
+        shape = view.geometry.shape_px
+        if self._memory is None or self._memory.states.shape[1:] != shape:
+            self._memory = self._renderer.chain.memory(shape)
+        return self._memory
+
     def _anatomy(self, view: View, all_phases: bool = False):
         rest = self._renderer.scene.world_from_patient
+        technique = None
+        if self._control is not None:
+            technique = self._renderer.regulated(self._control, view, rest)
         if self._breathing.amplitude_m == 0:
-            return self._renderer.anatomy(view, rest)
+            return self._renderer.anatomy(view, rest, technique)
 
         def phase(inspiration: float):
             moved = rest @ self._breathing.displacement(inspiration)
-            return self._renderer.anatomy(view, moved)
+            return self._renderer.anatomy(view, moved, technique)
 
         if all_phases:
             for step in range(self._breathing.phases):

@@ -65,6 +65,7 @@ class Detector:
         blur_m: standard deviation of the light spread in the scintillator [m]; 0.14 mm is an MTF
             of 0.5 at 1.3 line pairs per mm.
         electronic_noise_counts: standard deviation of the read-out noise [counts].
+        quantum_noise: False exposes every pixel to its mean.
         bits: of the digitiser; full scale is 2^bits - 1 counts.
         open_field_fraction: share of full scale that the unattenuated beam reaches at the
             piercing point. This sets the gain, once per technique and geometry.
@@ -75,6 +76,7 @@ class Detector:
     swank_factor: float = 0.9
     blur_m: float = 0.14e-3
     electronic_noise_counts: float = 6.0
+    quantum_noise: bool = True
     bits: int = 16
     open_field_fraction: float = 0.8
 
@@ -152,7 +154,7 @@ class Detector:
                 pixels.values,
                 scatter.signal_kev if scatter else _NOTHING,
                 np.float32(scatter.quantum_kev if scatter else 0),
-                np.float32(1 / self.swank_factor),
+                np.float32(1 / self.swank_factor if self.quantum_noise else 0),
                 np.uint64(rng.integers(0, 2**63)),
                 normal_table(),
                 taps[0],

@@ -7,7 +7,10 @@ anatomy told apart by a threshold on HU first) and realistic (the physics of ima
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from synthex_ros.xray.detector import Detector
+from synthex_ros.xray.imaging_chain import ImagingChain
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,18 @@ class Realism:
     blur: bool
     scatter: bool
     detector_artefacts: bool
+
+    def applied(self, detector: Detector, chain: ImagingChain) -> tuple[Detector, ImagingChain]:
+        """Return detector and chain without what this level leaves out."""
+        if not self.noise:
+            detector = replace(detector, quantum_noise=False, electronic_noise_counts=0.0)
+        if not self.blur:
+            detector, chain = replace(detector, blur_m=0.0), replace(chain, focal_spot=None)
+        if not self.scatter:
+            chain = replace(chain, scatter=None)
+        if not self.detector_artefacts:
+            chain = replace(chain, heel=None, lag=None, panel_seed=None)
+        return detector, chain
 
 
 REALISM: dict[str, Realism] = {

@@ -18,6 +18,7 @@ from synthex_ros.xray.anatomy_layer import AnatomyLayer, blend, expose_anatomy
 from synthex_ros.xray.beam import Beam, Technique
 from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.device_layer import label_image, signal_behind, trace_bodies
+from synthex_ros.xray.dose import kerma_area_product_gy_m2
 from synthex_ros.xray.exposure_control import ExposureControl
 from synthex_ros.xray.imaging_chain import ImagingChain
 from synthex_ros.xray.lag import LagMemory
@@ -30,6 +31,8 @@ from synthex_ros.xray.scene import Scene
 from synthex_ros.xray.shear_warp import ShearWarpProjector
 
 __all__ = ['AnatomyLayer', 'ExposureControl', 'Radiograph', 'Renderer', 'Technique']
+
+ENERGIES = 8
 
 # Where the isocentre of a C-arm lies between focal spot and detector, when nobody says.
 ISOCENTER_SHARE = 0.700 / 1.020
@@ -45,6 +48,7 @@ class Radiograph:
         mask: body label of each pixel, shape (rows, columns), uint8; the longer path wins.
         view: geometry and pose of the exposure.
         technique: tube settings.
+        kerma_area_product_gy_m2: air kerma times area of the open field of the pulse [Gy m^2].
         air_kerma_gy: air kerma of the pulse at the interventional reference point, without
             backscatter: 15 cm from the isocentre towards the source (IEC 60601-2-43) [Gy].
     """
@@ -54,6 +58,7 @@ class Radiograph:
     view: View
     technique: Technique
     air_kerma_gy: float
+    kerma_area_product_gy_m2: float
 
 
 class Renderer:
@@ -65,7 +70,7 @@ class Renderer:
         technique: Technique | None = None,
         detector: Detector | None = None,
         anatomy_px: int = 256,
-        energies: int = 8,
+        energies: int = ENERGIES,
         projector: Projector | None = None,
         *,
         supersampling: int = 1,
@@ -215,7 +220,8 @@ class Renderer:
             )
             mask = label_image(devices, view.geometry.shape_px)
         kerma = self.air_kerma_gy(view, layer.technique)
-        return Radiograph(counts, mask, view, layer.technique, kerma)
+        product = self.kerma_area_product_gy_m2(view, layer.technique)
+        return Radiograph(counts, mask, view, layer.technique, kerma, product)
 
     def regulated(
         self,
@@ -254,6 +260,13 @@ class Renderer:
             isocenter = self._isocenter_m(view)
             distance = max(isocenter - REFERENCE_POINT_BEFORE_ISOCENTER_M, isocenter / 2)
         return self.beam(technique).spectrum.air_kerma_gy(technique.charge_mas, distance)
+
+    def kerma_area_product_gy_m2(self, view: View, technique: Technique | None = None) -> float:
+        """Return the air kerma-area product of one pulse [Gy m^2]."""
+        technique, blades = technique or self.technique, self.chain.collimator
+        box = blades.box_px(view.geometry) if blades is not None else None
+        spectrum = self.beam(technique).spectrum
+        return kerma_area_product_gy_m2(spectrum, technique.charge_mas, view.geometry, box)
 
 
 def _place(view: View, world_from_patient: NDArray[np.float64]) -> tuple[Hashable, ...]:

@@ -7,10 +7,13 @@ from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.geometry import CArm, make_pose
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.build import RoomSettings, build_room
+from synthex_ros.xray.collimator import Collimator
+from synthex_ros.xray.imaging_chain import ImagingChain
+from synthex_ros.xray.lag import Lag
 from synthex_ros.xray.renderer import Technique
 
 
-def build(breathing=None, seed=0, base_z_m=-0.06):
+def build(breathing=None, seed=0, base_z_m=-0.06, **kwargs):
     return build_room(
         RoomSettings(
             anatomy='phantom',
@@ -26,6 +29,7 @@ def build(breathing=None, seed=0, base_z_m=-0.06):
             breathing=breathing or Breathing(),
             anatomy_px=64,
             seed=seed,
+            **kwargs,
         )
     )
 
@@ -86,3 +90,38 @@ def test_breathing_moves_the_anatomy_and_leaves_the_device():
         return float(np.sqrt(np.mean((signal_a - signal_b) ** 2)))
 
     assert difference(rest, inspired) > 2 * difference(rest, expired)
+
+
+def test_exposure_control_lets_the_charge_follow_the_patient():
+    set_low, set_high = (build(detector_kerma_gy=kerma) for kerma in (5e-9, 20e-9))
+    charges = [made.room.expose(0).radiograph.technique.charge_mas for made in (set_low, set_high)]
+    assert charges[1] == pytest.approx(4 * charges[0], rel=1e-3)
+
+
+def test_lag_is_carried_from_frame_to_frame_and_forgotten_on_reset():
+    chain = ImagingChain(lag=Lag(((0.3, 1.0),)))
+    made = build(chain=chain)
+    first, second = (made.room.expose(k).radiograph.counts.mean() for k in range(2))
+    kept, left = 1 - 0.3 * np.exp(-1 / 15), 0.3 * np.exp(-1 / 15) * (1 - np.exp(-1 / 15))
+    assert second / first == pytest.approx((kept + left) / kept, rel=1e-3)
+    made.room.reset()
+    again = made.room.expose(0).radiograph.counts.mean()
+    assert again == first
+
+
+def test_simpler_realism_has_no_noise_and_one_energy():
+    made = build(realism='naive', chain=ImagingChain.full())
+    counts = [made.room.expose(k).radiograph.counts for k in range(2)]
+    np.testing.assert_array_equal(*counts)
+    real = build().room
+    assert not np.array_equal(*(real.expose(k).radiograph.counts for k in range(2)))
+
+
+def test_kerma_area_product_is_that_of_the_open_field():
+    whole, half = (
+        build(chain=ImagingChain(collimator=Collimator(left=left))).room.expose(0).radiograph
+        for left in (0.0, 0.5)
+    )
+    ratio = half.kerma_area_product_gy_m2 / whole.kerma_area_product_gy_m2
+    assert ratio == pytest.approx(0.5)
+    assert half.air_kerma_gy == whole.air_kerma_gy

@@ -92,7 +92,7 @@ def _identify(data: Dataset, frame: RenderedFrame) -> None:
     data.StudyID, data.SeriesNumber, data.InstanceNumber = 'SYNTHETIC', 1, frame.index + 1
     data.StudyDescription = 'SYNTHETIC, NOT FOR CLINICAL USE'
     data.SeriesDescription = f'{frame.settings.anatomy[-40:]}, seed {frame.settings.seed}'
-    data.Modality, data.BodyPartExamined = 'XA', ''
+    data.Modality, data.Laterality = 'XA', ''
     data.Manufacturer, data.ManufacturerModelName = 'synthex_ros', 'X-ray simulator'
     data.SoftwareVersions, data.DeviceSerialNumber = __version__, 'none'
     data.PatientPosition = 'HFS'
@@ -133,7 +133,8 @@ def _describe_acquisition(data: Dataset, frame: RenderedFrame, count: int) -> No
         round(1e3 * p * n) for p, n in zip(geometry.pixel_pitch_m, geometry.shape_px, strict=True)
     ]
     data.FieldOfViewShape, data.FieldOfViewDimensions = 'RECTANGLE', sides[::-1]
-    data.FieldOfViewRotation, data.FieldOfViewHorizontalFlip = 0, 'YES'
+    data.FieldOfViewOrigin, data.FieldOfViewRotation = ['0', '0'], '0'
+    data.FieldOfViewHorizontalFlip = 'YES'
     data.DetectorType, data.Grid = 'SCINTILLATOR', 'NONE'
     data.ImageAndFluoroscopyAreaDoseProduct = _ds(
         frame.area_product_gy_m2 * count * _DGY_CM2_PER_GY_M2

@@ -173,7 +173,7 @@ def _draw(figure: Figure, axis: Axes, panel: Panel, frame: RenderedFrame) -> Non
     from matplotlib.colors import PowerNorm
 
     low, high = panel.limits
-    scale = PowerNorm(panel.gamma, low, high, clip=True)
+    scale = PowerNorm(panel.gamma, low, high)
     shown = axis.imshow(panel.image, panel.colours, norm=scale, interpolation='antialiased')
     axis.set_title(panel.title, fontsize=10)
     axis.set_xticks([])

@@ -14,8 +14,8 @@ HU_MIN, HU_MAX = -1024, 3071
 DETAILED_MATERIALS = ('air', 'lung', 'adipose', 'soft_tissue', 'marrow', 'bone')
 """Materials of `DetailedModel`, in the order of its columns."""
 
-# Schneider, Bortfeld and Schlegel, Phys. Med. Biol. 45 (2000) 459: the density fits of section 3.3
-# with the step at 100 HU joined.
+# Schneider, Bortfeld and Schlegel, Phys. Med. Biol. 45 (2000) 459: their density fits, with
+# the step at 100 HU joined.
 _SCHNEIDER_KNOTS = (
     (-1000.0, 0.0012),
     (-98.0, 0.930),
@@ -33,7 +33,7 @@ class DetailedModel:
     Adipose tissue is -190..-30 HU (Mitsiopoulos et al., J. Appl. Physiol. 85 (1998) 115): ramps
     are centred on these limits, and -120..-60 HU is adipose tissue alone. From 100 HU on tissue
     is taken for bone, whose volume share of cortical bone grows linearly with HU between marrow
-    and cortical bone (Schneider et al. 2000, equation 23): what its mass fractions follow from.
+    and cortical bone (the mixture of Schneider et al. 2000): what its mass fractions follow from.
     Half-full voxels between air or lung and soft tissue pass through fat on their way, which is
     no loss: fat attenuates between the two.
 

@@ -25,7 +25,8 @@ class Contrast:
     Attributes:
         structures: shell patterns of structure names.
         blood_hu: CT number of blood without iodine [HU].
-        hu_per_mg_ml: CT numbers gained per mg of iodine in a mL [HU mL/mg]; 36 at 80 kVp.
+        hu_per_mg_ml: CT numbers gained per mg of iodine in a mL [HU mL/mg]. Attenuation tables
+            give 44, 34, 28 and 24 at 80, 100, 120 and 140 kVp behind 20 cm of water.
         ramp_hu: noise below `start` is not taken for iodine; full from `end` on [HU].
         agent: material of the contrast agent.
         agent_mg_ml: iodine in the agent [mg/mL].

@@ -80,7 +80,7 @@ MATERIALS = MaterialRegistry(
         'blood': Material(((1.0, 'Blood (ICRP)'),), 1.06),
         'adipose': Material(((1.0, 'Adipose Tissue (ICRP)'),), 0.95),
         # Red and yellow marrow in equal parts: Schneider, Bortfeld and Schlegel, Phys. Med. Biol.
-        # 45 (2000) 459, table 1.
+        # 45 (2000) 459.
         'marrow': Material(
             (
                 (0.110, 'H'), (0.529, 'C'), (0.0205, 'N'), (0.335, 'O'), (0.0005, 'Na'),

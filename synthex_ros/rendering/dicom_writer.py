@@ -137,7 +137,7 @@ def _describe_acquisition(data: Dataset, frame: RenderedFrame, count: int) -> No
     data.FieldOfViewHorizontalFlip = 'YES'
     data.DetectorType, data.Grid = 'SCINTILLATOR', 'NONE'
     data.ImageAndFluoroscopyAreaDoseProduct = _ds(
-        frame.area_product_gy_m2 * count * _DGY_CM2_PER_GY_M2
+        frame.radiograph.kerma_area_product_gy_m2 * count * _DGY_CM2_PER_GY_M2
     )
     data.CommentsOnRadiationDose = (
         f'Air kerma {1e3 * frame.radiograph.air_kerma_gy * count:.6g} mGy '

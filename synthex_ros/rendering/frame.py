@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros import __version__
-from synthex_ros.rendering.blades import open_field
 from synthex_ros.rendering.display import display_picture
+from synthex_ros.rendering.open_field import open_field
 from synthex_ros.rendering.request import RenderSettings
 from synthex_ros.xray.label_projection import StructureImage
 from synthex_ros.xray.renderer import AnatomyLayer, Radiograph
@@ -71,7 +71,6 @@ class RenderedFrame:
         radiograph: counts, device mask, view, technique and air kerma.
         primary_deg: DICOM positioner primary angle, LAO positive [deg].
         secondary_deg: DICOM positioner secondary angle, CRAN positive [deg].
-        area_product_gy_m2: air kerma-area product of the pulse [Gy m^2].
         landmarks: points of the device and centres of the structures asked for.
         structures: the structures asked for, by name.
         depth_m: distance along the ray from the focal spot to the device's near surface [m],
@@ -88,7 +87,6 @@ class RenderedFrame:
     radiograph: Radiograph
     primary_deg: float
     secondary_deg: float
-    area_product_gy_m2: float
     landmarks: tuple[Landmark, ...]
     structures: dict[str, StructureImage]
     depth_m: NDArray[np.float32]
@@ -161,7 +159,7 @@ class RenderedFrame:
                 'filtration_mm': dict(technique.filtration_mm),
             },
             'air_kerma_gy': self.radiograph.air_kerma_gy,
-            'area_product_gy_m2': self.area_product_gy_m2,
+            'kerma_area_product_gy_m2': self.radiograph.kerma_area_product_gy_m2,
             'landmarks': {
                 mark.name: {
                     'pixel_px': [_finite(value) for value in mark.pixel_px],

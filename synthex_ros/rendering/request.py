@@ -20,6 +20,10 @@ DEVICES = ('none', 'continuum')
 _POSE = 'x y z [m] roll pitch yaw [rad]'
 
 
+CHAINS = ('ideal', 'full')
+"""Effects of tube, scatter and panel: none of them, or all."""
+
+
 def number(default: float, low: float, high: float, doc: str) -> Any:
     """Return a field that holds a number of `low`..`high`; an integer if its default is one."""
     return field(default=default, metadata={'range': (low, high), 'doc': doc})
@@ -48,6 +52,7 @@ class RenderSettings:
     isocenter_patient_m: tuple[float, ...] = several(
         (0.0, 0.0, 0.0), (3,), 'isocentre from there, left posterior superior [m]'
     )
+    materials: str = text('standard', 'tissues: standard, or detailed with contrast agent')
     anatomy_px: int = number(256, 16, 4096, 'samples of the anatomy along the longer image side')
 
     lao_deg: float = number(0.0, -180.0, 180.0, 'LAO, negative RAO; DICOM primary angle [deg]')
@@ -69,6 +74,11 @@ class RenderSettings:
     detector_kerma_ngy: float = number(
         0.0, 0.0, 1e6, 'automatic exposure: median kerma behind the patient [nGy]; 0 is off'
     )
+
+    imaging_chain: str = text(
+        'ideal', 'ideal, or full: heel effect, scatter, focal spot and lag as well'
+    )
+    realism: str = text('realistic', 'realistic; heuristic and naive leave physics out')
 
     device: str = text('none', 'none, continuum, or the path of a closed STL or OBJ mesh')
     device_pose: tuple[float, ...] = several(
@@ -130,6 +140,11 @@ class RenderSettings:
     def _check_choices(self) -> None:
         if self.device_unit not in ('mm', 'm'):
             raise ValueError(f"device_unit must be 'mm' or 'm', got {self.device_unit!r}")
+        if self.imaging_chain not in CHAINS:
+            raise ValueError(
+                f'imaging_chain must be one of {", ".join(CHAINS)}, got {self.imaging_chain!r}'
+                + near_miss(self.imaging_chain, CHAINS)
+            )
         if not self.formats:
             raise ValueError(f'formats must name at least one of {", ".join(FORMATS)}')
         for name in self.formats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -20,15 +20,19 @@ from synthex_ros.geometry import (
     make_pose,
     transform_points,
 )
-from synthex_ros.rendering.blades import blades, open_field
 from synthex_ros.rendering.frame import Landmark, RenderedFrame, Stages
+from synthex_ros.rendering.open_field import make_collimator, open_field
 from synthex_ros.rendering.request import RenderSettings
 from synthex_ros.rendering.subject import DeviceShot, check_in_front, make_subject
 from synthex_ros.simulation.breathing import Breathing
+from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.device_layer import signal_behind, trace_bodies
-from synthex_ros.xray.dose import kerma_area_product_gy_m2
+from synthex_ros.xray.imaging_chain import ImagingChain
 from synthex_ros.xray.label_projection import LabelProjector
+from synthex_ros.xray.lag import LagMemory
+from synthex_ros.xray.realism import realism
 from synthex_ros.xray.renderer import (
+    ENERGIES,
     REFERENCE_POINT_BEFORE_ISOCENTER_M,
     AnatomyLayer,
     ExposureControl,
@@ -73,15 +77,7 @@ class Studio:
         self.volume = self._patient.volume
         for name in settings.labels:
             self.volume.structure_mask(name)
-        distance = settings.source_to_isocenter_m
-        self.renderer = Renderer(
-            self._patient.scene,
-            self._technique,
-            projector=self._patient.projector,
-            supersampling=settings.supersampling,
-            cached_layers=2,
-            reference_distance_m=max(distance - REFERENCE_POINT_BEFORE_ISOCENTER_M, distance / 2),
-        )
+        self.renderer = self._make_renderer()
         self._isocenter_m = self._isocenter()
         self._breathing = Breathing(settings.breathing_amplitude_m, settings.breathing_period_s)
         self._regulated: Technique | None = None
@@ -91,12 +87,18 @@ class Studio:
         return Studio(self.settings.with_(**changes), like=self)
 
     def frames(self) -> Iterator[RenderedFrame]:
-        """Yield the frames of the cine; a radiograph is a cine of one."""
+        """Yield the frames of the cine; a radiograph is a cine of one. Lag joins the frames."""
+        memory = self.renderer.chain.memory(self.view().geometry.shape_px)
         for index in range(self.settings.frames):
-            yield self.frame(index)
+            yield self.frame(index, memory)
 
-    def frame(self, index: int = 0) -> RenderedFrame:
-        """Return one frame; each can be made alone and is always the same."""
+    def frame(self, index: int = 0, memory: LagMemory | None = None) -> RenderedFrame:
+        """Return one frame; made alone, it is that of a detector without lag.
+
+        Args:
+            index: number in the cine.
+            memory: lag of the detector, brought up to date; default none.
+        """
         settings = self.settings
         if not 0 <= index < settings.frames:
             raise ValueError(f'frame must be 0..{settings.frames - 1}, got {index}')
@@ -106,11 +108,15 @@ class Studio:
         device = self._subject.at(share)
         bodies = device.bodies if device else []
         check_in_front(bodies, view)
-        shutters = blades(view, settings.field_px) if settings.field_px else []
         technique = self._exposure_technique()
-        rng = np.random.default_rng([settings.seed, index])
         radiograph = self.renderer.render(
-            view, [*bodies, *shutters], rng, patient, technique=technique
+            view,
+            bodies,
+            np.random.default_rng([settings.seed, index]),
+            patient,
+            technique=technique,
+            memory=memory,
+            interval_s=1 / settings.frame_rate_hz,
         )
         radiograph.mask[~open_field(radiograph.mask.shape, settings.field_px)] = 0
         if bodies and not radiograph.mask.any():
@@ -122,7 +128,6 @@ class Studio:
             radiograph=radiograph,
             primary_deg=settings.lao_deg + share * settings.sweep_deg,
             secondary_deg=settings.cran_deg,
-            area_product_gy_m2=self._area_product_gy_m2(view, technique),
             landmarks=self._landmarks(view, patient, device),
             structures={
                 name: self._patient.labels.project(name, view, patient, settings.label_path_m)
@@ -133,7 +138,7 @@ class Studio:
             world_from_device=device.world_from_device if device else None,
             volume_sha256=self._patient.sha256,
             make_stages=lambda: self._stages(
-                self.renderer.anatomy(view, patient, technique), [*bodies, *shutters]
+                self.renderer.anatomy(view, patient, technique), bodies
             ),
         )
 
@@ -149,6 +154,25 @@ class Studio:
         )
         primary = np.radians(settings.lao_deg + share * settings.sweep_deg)
         return carm.view(*joints_of_clinical(primary, np.radians(settings.cran_deg)))
+
+    def _make_renderer(self) -> Renderer:
+        settings, distance = self.settings, self.settings.source_to_isocenter_m
+        level = realism(settings.realism)
+        chain = ImagingChain.full() if settings.imaging_chain == 'full' else ImagingChain()
+        shape = (settings.size_px, settings.size_px)
+        chain = replace(chain, collimator=make_collimator(shape, settings.field_px))
+        detector, chain = level.applied(Detector(), chain)
+        return Renderer(
+            self._patient.scene,
+            self._technique,
+            detector,
+            energies=level.energies or ENERGIES,
+            projector=self._patient.projector,
+            supersampling=settings.supersampling,
+            cached_layers=2,
+            reference_distance_m=max(distance - REFERENCE_POINT_BEFORE_ISOCENTER_M, distance / 2),
+            chain=chain,
+        )
 
     def _isocenter(self) -> NDArray[np.float64]:
         at = self.settings.isocenter_at
@@ -170,12 +194,6 @@ class Studio:
                 control, self.view(), self._world_from_patient(0.0), self._technique
             )
         return self._regulated
-
-    def _area_product_gy_m2(self, view: View, technique: Technique) -> float:
-        field: Any = self.settings.field_px or None
-        return kerma_area_product_gy_m2(
-            technique.spectrum(), technique.charge_mas, view.geometry, field
-        )
 
     def _landmarks(
         self, view: View, patient: NDArray[np.float64], device: DeviceShot | None
@@ -201,7 +219,7 @@ class Studio:
         renderer, view = self.renderer, layer.view
         beam = renderer.beam(layer.technique)
         devices = trace_bodies(bodies, view, renderer.supersampling)
-        covered = signal_behind(devices, layer, renderer.scene, beam)
+        covered = signal_behind(devices, layer, renderer.scene, beam, renderer.chain.focal_spot)
         primary = layer.signal_kev.copy()
         if covered is not None:
             rows = np.repeat(np.arange(len(covered.starts) - 1), np.diff(covered.starts))
@@ -215,7 +233,12 @@ class Studio:
 
 
 def _anatomy_key(settings: RenderSettings) -> tuple:
-    return settings.anatomy, settings.segmentation, settings.anatomy_px
+    return settings.anatomy, settings.segmentation, settings.anatomy_px, _materials(settings)
+
+
+def _materials(settings: RenderSettings) -> str:
+    """Return the tissue model; simpler levels of realism bring their own."""
+    return realism(settings.realism).materials or settings.materials
 
 
 def _read_patient(settings: RenderSettings) -> _Patient:
@@ -224,8 +247,8 @@ def _read_patient(settings: RenderSettings) -> _Patient:
     else:
         volume = load_volume(settings.anatomy)
     projector = ShearWarpProjector(settings.anatomy_px)
-    labels = LabelProjector(volume, projector)
-    return _Patient(volume, volume.sha256(), Scene(volume), projector, labels)
+    labels, scene = LabelProjector(volume, projector), Scene(volume, _materials(settings))
+    return _Patient(volume, volume.sha256(), scene, projector, labels)
 
 
 def _technique(settings: RenderSettings) -> Technique:

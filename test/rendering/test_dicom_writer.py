@@ -61,7 +61,7 @@ def test_geometry_and_technique_are_in_the_units_of_the_standard(still):
     assert list(data.FilterMaterial) == ['ALUMINUM', 'COPPER']
     np.testing.assert_allclose(data.FilterThicknessMaximum, [3.0, 0.1])
     product = float(data.ImageAndFluoroscopyAreaDoseProduct) * 1e-5
-    assert product == pytest.approx(frame.area_product_gy_m2)
+    assert product == pytest.approx(frame.radiograph.kerma_area_product_gy_m2)
 
 
 def test_collimator_edges_are_the_shut_lines_beside_the_field(still):

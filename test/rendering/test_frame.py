@@ -82,14 +82,16 @@ def test_collimator_shuts_out_all_but_the_field(studio):
     core = np.zeros_like(inside)
     core[22:98, 32:88] = True
     shut = ~inside
-    shut[18:102, 28:92] = False
+    shut[17:103, 27:93] = False
     assert frame.counts[shut].mean() < 0.02 * np.median(open_frame.counts)
     ratio = frame.stages().primary_counts[core] / open_frame.stages().primary_counts[core]
     np.testing.assert_allclose(ratio, 1, rtol=1e-5)
     assert not frame.mask[~inside].any()
     visible = {mark.name: mark.visible for mark in frame.landmarks}
     assert visible == {'base': True, 'tip': True, 'heart': True, 'vertebrae_T1': False}
-    share = frame.area_product_gy_m2 / open_frame.area_product_gy_m2
+    share = (
+        frame.radiograph.kerma_area_product_gy_m2 / open_frame.radiograph.kerma_area_product_gy_m2
+    )
     assert share == pytest.approx(80 * 60 / 128**2, rel=0.02)
 
 
@@ -163,3 +165,30 @@ def test_device_outside_the_beam_is_said_and_not_seen(studio, caplog):
     assert not any(mark.visible for mark in frame.landmarks)
     assert 'outside the beam' in caplog.text
     np.testing.assert_array_equal(frame.counts, studio.frame().counts)
+
+
+def test_full_chain_adds_scatter_and_lag(studio):
+    """Behind a torso without a grid there is as much scatter as primary, or more."""
+    full = studio.with_(imaging_chain='full', charge_mas=1.0)
+    stages = full.frame().stages()
+    ratio = np.median(stages.scatter_counts) / np.median(stages.primary_counts)
+    assert 0.5 < ratio < 10
+    cine = full.with_(
+        frames=2, device='continuum', device_pose_end=(0.05, 0, 0, 0, 0, 0), frame_rate_hz=30.0
+    )
+    after = list(cine.frames())[1].counts.astype(float)
+    alone = cine.frame(1).counts.astype(float)
+    assert np.any(after != alone)
+
+
+def test_realism_leaves_physics_out(studio):
+    naive = studio.with_(realism='naive', imaging_chain='full')
+    first, other = naive.with_(seed=1).frame(), naive.with_(seed=2).frame()
+    np.testing.assert_array_equal(first.counts, other.counts)
+    assert not first.stages().scatter_counts.any()
+    with pytest.raises(ValueError, match='realism must be one of naive, heuristic, realistic'):
+        studio.with_(realism='real')
+    with pytest.raises(ValueError, match='imaging_chain must be one of ideal, full'):
+        studio.with_(imaging_chain='ful')
+    with pytest.raises(ValueError, match='tissue model must be one of'):
+        studio.with_(materials='fine')

@@ -95,7 +95,7 @@ def run_render(args: argparse.Namespace) -> int:
             status.update(f'frame {frame.index + 1} of {settings.frames}')
             writer.add(frame)
             if args.explain and frame.index == 0:
-                files += _explain(studio, frame, args.out)
+                files += _explain_first(studio, frame, args.out)
         files += writer.finish()
     names = [path.name for path in files]
     shown = ', '.join(names if len(names) <= 12 else [*names[:5], '...', *names[-2:]])
@@ -123,9 +123,9 @@ def _config(name: str | None) -> Path | None:
     return None if name is None else resources.find('config', name)
 
 
-def _explain(studio: Any, frame: Any, folder: Path) -> list[Path]:
+def _explain_first(studio: Any, frame: Any, folder: Path) -> list[Path]:
     from synthex_ros.rendering.explain import explain
 
     seed = (studio.settings.seed + 1) % 2**31
-    other = studio.with_(seed=seed).frame(frame.index)
+    other = next(studio.with_(seed=seed).frames())
     return explain(frame, other.counts, folder)

@@ -76,7 +76,7 @@ class Studio:
         self._patient: _Patient = like._patient if same and like else _read_patient(settings)
         self.volume = self._patient.volume
         for name in settings.labels:
-            self.volume.structure_mask(name)
+            self._patient.labels.centre_patient_m(name)  # refuse an unknown one now
         self.renderer = self._make_renderer()
         self._isocenter_m = self._isocenter()
         self._breathing = Breathing(settings.breathing_amplitude_m, settings.breathing_period_s)
@@ -176,8 +176,8 @@ class Studio:
 
     def _isocenter(self) -> NDArray[np.float64]:
         at = self.settings.isocenter_at
-        volume = self.volume
-        start = volume.structure_centre_patient_m(at) if at else volume.centre_patient_m
+        labels = self._patient.labels
+        start = labels.centre_patient_m(at) if at else self.volume.centre_patient_m
         return start + np.array(self.settings.isocenter_patient_m)
 
     def _world_from_patient(self, time_s: float) -> NDArray[np.float64]:
@@ -200,7 +200,7 @@ class Studio:
     ) -> tuple[Landmark, ...]:
         points = dict(device.landmarks_world_m) if device else {}
         for name in self.settings.labels:
-            centre = self.volume.structure_centre_patient_m(name)
+            centre = self._patient.labels.centre_patient_m(name)
             points[name] = transform_points(patient, centre)
         return tuple(self._landmark(name, point, view) for name, point in points.items())
 

@@ -58,6 +58,17 @@ class LabelProjector:
         self._projector = projector or ShearWarpProjector()
         self._table = _linear_table()
         self._cut_out: dict[str, Volume] = {}
+        self._centres: dict[str, NDArray[np.float64]] = {}
+
+    def centre_patient_m(self, name: str) -> NDArray[np.float64]:
+        """Return a structure's centre of volume in `patient_lps` [m], shape (3,).
+
+        Raises:
+            ValueError: the volume has no labels or no structure of that name.
+        """
+        if name not in self._centres:
+            self._centres[name] = self.volume.structure_centre_patient_m(name)
+        return self._centres[name]
 
     def project(
         self,

@@ -210,3 +210,10 @@ def test_saving_one_image_writes_what_belongs_to_it(studio, tmp_path):
     np.testing.assert_array_equal(cv2.imread(str(files[0]), -1), frame.counts)
     with pytest.raises(ValueError, match=r"must be one of .png.*got '.jpg'"):
         frame.save(tmp_path / 'chest.jpg')
+
+
+def test_noise_picture_is_noise_alone_with_lag_too(studio):
+    """Two exposures with lag differ by noise only: their mean difference is none."""
+    cine = studio.with_(imaging_chain='full', charge_mas=1.0)
+    first, other = (next(cine.with_(seed=seed).frames()).counts.astype(float) for seed in (1, 2))
+    assert abs(np.mean(first - other)) < 0.01 * np.mean(first)

@@ -57,12 +57,14 @@ class ShearWarpProjector:
     Args:
         detail_px: samples along the longer image side on the intermediate plane. 256 are as fine
             as the voxels of clinical CTs.
+        axis_by_ray: choose the slices' axis for every ray, as Joseph does, and not for the whole
+            image. It matters within some 10 degrees of 45, by less than 0.1 %.
     """
 
-    def __init__(self, detail_px: int = 256) -> None:
+    def __init__(self, detail_px: int = 256, axis_by_ray: bool = False) -> None:
         if not 16 <= detail_px <= 4096:
             raise ValueError(f'detail_px must be 16..4096 px, got {detail_px}')
-        self.detail_px = detail_px
+        self.detail_px, self.axis_by_ray = detail_px, axis_by_ray
         self._store = DensityStore()
         self._marcher = RayMarcher()
 
@@ -75,29 +77,50 @@ class ShearWarpProjector:
     ) -> NDArray[np.float32]:
         """Return area densities [g/cm^2], shape (M, rows, columns), float32; see `Projector`."""
         rays = rays_in_grid(volume, view, world_from_patient)
-        spacing = np.asarray(volume.spacing_m)
-        axis = _slice_axis(rays, spacing, view.geometry.shape_px)
-        if axis is None:
+        spacing, shape_px = np.asarray(volume.spacing_m), view.geometry.shape_px
+        axes = _slice_axes(rays, spacing, shape_px)
+        if not axes:
             return self._marcher.area_density_g_cm2(volume, table, view, world_from_patient)
+        image = self._along(axes[0], volume, table, rays, shape_px)
+        if not self.axis_by_ray:
+            return image
+        density = _slices_by_ray(axes[0], rays, spacing, shape_px)
+        for axis in axes[1:]:
+            other = _slices_by_ray(axis, rays, spacing, shape_px)
+            denser = other > density
+            if denser.any():
+                np.copyto(image, self._along(axis, volume, table, rays, shape_px), where=denser)
+                density = np.maximum(density, other)
+        return image
+
+    def _along(
+        self,
+        axis: int,
+        volume: Volume,
+        table: MaterialTable,
+        rays: Rays,
+        shape_px: tuple[int, int],
+    ) -> NDArray[np.float32]:
+        """Return area densities with the slices across one axis."""
         order = list(_ORDERS[axis])
         source, corner, along_u, along_v = (ray[order] for ray in rays)
+        rays = (source, corner, along_u, along_v)
         densities = self._store.get(volume, table, _LAYOUTS[axis])
         shape, strides = _as_kji(densities, order)
-        rows, columns = view.geometry.shape_px
-        rays = (source, corner, along_u, along_v)
-        plane = _plane(rays, shape, (rows, columns), self.detail_px)
+        plane = _plane(rays, shape, shape_px, self.detail_px)
+        out = np.zeros((len(table.names), *shape_px), np.float32)
         if plane is None:
-            return np.zeros((len(table.names), rows, columns), np.float32)
+            return out
         normal, cut = _detector_plane(rays, shape)
         lanes = densities.levels.shape[3]
         sums = np.zeros((plane.size[1], plane.size[0], lanes), np.float32)
-        out = np.empty((len(table.names), rows, columns), np.float32)
         scale = (100 * densities.unit_g_cm3).astype(np.float32)
         flat, where = densities.levels.reshape(-1), (plane.reference, plane.first, plane.step)
+        spacing = np.asarray(volume.spacing_m)[order]
         accumulate, warp = make_kernels(lanes)
         with parallel():
             accumulate(flat, shape, strides, source, normal, cut, *where, sums)
-            warp(sums, rays, spacing[order], *where, scale, out)
+            warp(sums, rays, spacing, *where, scale, out)
         return out
 
 
@@ -132,16 +155,25 @@ def _corners(rays, shape_px: tuple[int, int]) -> Array:
     return np.array([corner + v * along_v + u * along_u - source for v, u in ends])
 
 
-def _slice_axis(rays: Rays, spacing: Array, shape_px: tuple[int, int]) -> int | None:
-    """Return the axis across which the slices lie densest on the rays, or None if none will do."""
+def _slice_axes(rays: Rays, spacing: Array, shape_px: tuple[int, int]) -> list[int]:
+    """Return the axes that slices may lie across, the one where they lie densest first."""
     ways = _corners(rays, shape_px) * spacing
     cosine = ways / np.linalg.norm(ways, axis=1, keepdims=True)
-    best, densest = None, 0.0
-    for axis in range(3):
-        along = cosine[:, axis] * np.sign(cosine[:, axis].sum())
-        if along.min() >= MIN_COSINE and along.mean() / spacing[axis] > densest:
-            best, densest = axis, along.mean() / spacing[axis]
-    return best
+    along = cosine * np.sign(cosine.sum(axis=0))
+    density = along.mean(axis=0) / spacing
+    usable = [axis for axis in range(3) if along[:, axis].min() >= MIN_COSINE]
+    return sorted(usable, key=lambda axis: -density[axis])
+
+
+def _slices_by_ray(
+    axis: int, rays: Rays, spacing: Array, shape_px: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return how many slices across an axis each ray meets in a metre, shape (rows, columns)."""
+    source, corner, along_u, along_v = rays
+    u, v = np.arange(shape_px[1])[:, None], np.arange(shape_px[0])[:, None, None]
+    ways = (corner - source) + u * along_u + v * along_v
+    slices = np.abs(ways[..., axis]) / np.linalg.norm(ways * spacing, axis=-1)
+    return slices.astype(np.float32)
 
 
 def _plane(

@@ -24,18 +24,20 @@ import photon_transport
 import scatter_monte_carlo as monte_carlo
 from rich.console import Console
 from rich.table import Table
+from scatter_slabs import (
+    AIR_GAPS_CM,
+    DISTANCE_CM,
+    FIELD_CM,
+    THICKNESS_CM,
+    WINDOW_CM,
+    geometry,
+    kernel_ratio,
+)
 
-from synthex_ros.geometry import ProjectionGeometry
 from synthex_ros.xray.attenuation import mass_attenuation_cm2_g
 from synthex_ros.xray.beam import Beam, Technique
 from synthex_ros.xray.detector import Detector
-from synthex_ros.xray.scatter import COARSE_PX, KernelScatter, open_share
-
-THICKNESS_CM = (10, 15, 20, 25, 30)
-FIELD_CM = (10, 20, 30)
-AIR_GAPS_CM = (0, 20)
-DISTANCE_CM, WINDOW_CM = 102.0, 4.0
-DETECTOR_PX, PITCH_M = 1024, 0.30 / 1024
+from synthex_ros.xray.scatter import COARSE_PX, KernelScatter
 
 # Case 2 of task group 195: soft tissue (ICRU), 39 cm x 39 cm x 20 cm, 155 cm from the source.
 BODY = {1: 0.105, 6: 0.256, 7: 0.027, 8: 0.602, 11: 0.001, 15: 0.002, 16: 0.003, 17: 0.002}
@@ -57,33 +59,6 @@ def task_group_195(histories: int) -> list[dict]:
         {'where': name, 'ours_ev': 1e3 * float(kev * np.exp(-air)), 'published_ev': ev}
         for name, kev, ev in zip(names, left, PUBLISHED_EV, strict=True)
     ]
-
-
-def geometry() -> ProjectionGeometry:
-    """Return a 30 cm x 30 cm detector at `DISTANCE_CM`."""
-    middle = (DETECTOR_PX - 1) / 2
-    return ProjectionGeometry(
-        DISTANCE_CM / 100, (PITCH_M, PITCH_M), (middle, middle), (DETECTOR_PX, DETECTOR_PX)
-    )
-
-
-def field(side_cm: float, shape: tuple[int, int]) -> np.ndarray:
-    """Return which part of each coarse cell a centred square field opens."""
-    low = DETECTOR_PX / 2 - side_cm / 200 / PITCH_M
-    box = (low, DETECTOR_PX - low, low, DETECTOR_PX - low)
-    return open_share(box, geometry(), shape)
-
-
-def kernel_ratio(beam: Beam, thickness_cm: float, gap_cm: float, side_cm: float) -> float:
-    """Return scatter over primary of the renderer's kernels in the central window."""
-    shape = (COARSE_PX, COARSE_PX)
-    water = np.full((1, *shape), thickness_cm, np.float32)
-    open_ = field(side_cm, shape)
-    scatter = KernelScatter().on_detector(water, ('water',), beam, geometry(), gap_cm / 100, open_)
-    depth = beam.mass_attenuation_cm2_g(('water',))[0] * thickness_cm
-    primary = float(beam.pixel_weights(geometry())[0] @ np.exp(-depth))
-    window = field(WINDOW_CM, shape)
-    return float((scatter.signal_kev * window).sum() / window.sum() / primary)
 
 
 def compare(beam: Beam, histories: int) -> list[dict]:
@@ -178,9 +153,9 @@ def main() -> int:
     worst = max(abs(row['ours'] / row['monte_carlo'] - 1) for row in rows)
     print(f'{args.tube_voltage_kv:g} kV, worst {100 * worst:.1f} %; {kernel_ms(beam):.2f} ms')
     if args.json:
-        args.json.write_text(
-            json.dumps({'ratios': rows, 'body': body}, indent=1) + '\n', encoding='utf-8'
-        )
+        settings = {'tube_voltage_kv': args.tube_voltage_kv, 'histories': int(args.histories)}
+        content = json.dumps(settings | {'ratios': rows, 'body': body}, indent=1)
+        args.json.write_text(content + '\n', encoding='utf-8')
     return int(worst > 0.15)
 
 

@@ -24,6 +24,8 @@ DISPLACED_MAX_SAMPLES = 64
 DISPLACED_GRID_M = 0.6e-3
 """Distance on the detector at which the tissue in a device's place is looked up."""
 
+_ONE_REGION = np.zeros((0, 0, 0), np.uint8)
+
 MASK_PATH_M = 1e-6
 """A pixel belongs to a body when the ray of its centre runs at least this far inside."""
 
@@ -154,11 +156,13 @@ def _displace(
     in soft tissue displaces 0.1 g/cm^2 (2 % of the signal), so a mean that is off by a tenth
     moves the signal behind the device by 0.2 %.
     """
-    geometry, volume = anatomy.view.geometry, scene.volume
+    geometry, volume, table = anatomy.view.geometry, scene.volume, scene.table
+    regions = table.regions
     kernels.displaced(
         volume.hu,
-        scene.table.density_g_cm3,
-        float(scene.table.hu_min),
+        _ONE_REGION if regions is None else regions.of_voxel,
+        table.density_g_cm3[None] if regions is None else regions.density_g_cm3,
+        float(table.hu_min),
         rays_in_grid(volume, anatomy.view, anatomy.world_from_patient),
         (geometry.source_to_detector_m, *geometry.pixel_pitch_m, *geometry.piercing_px),
         starts,

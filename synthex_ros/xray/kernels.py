@@ -156,8 +156,11 @@ def _toward(row, column, rays, ray_lengths):
 
 
 @nb.njit(inline='always')
-def _mean_densities(hu, table, hu_min, source, way, near, far, step_m, max_samples, mean):
-    """Fill mean (M) with the mean partial densities on a ray between two distances [m]."""
+def _mean_densities(hu, region, table, hu_min, source, way, near, far, step_m, max_samples, mean):
+    """Fill mean (M) with the mean partial densities on a ray between two distances [m].
+
+    HU are trilinear, the region is the nearest voxel's.
+    """
     nz, ny, nx = hu.shape
     flat = hu.reshape(-1)
     samples = min(max(int(math.ceil((far - near) / step_m)), 1), max_samples)
@@ -170,29 +173,31 @@ def _mean_densities(hu, table, hu_min, source, way, near, far, step_m, max_sampl
         if x >= nx - MARGIN - 1 or y >= ny - MARGIN - 1 or z >= nz - MARGIN - 1:
             continue
         value = fetch(flat, nx, ny, np.float32(x), np.float32(y), np.float32(z))
-        row = int(min(max(value - hu_min + 0.5, 0.0), table.shape[0] - 1.0))
+        row = int(min(max(value - hu_min + 0.5, 0.0), table.shape[1] - 1.0))
+        own = region[int(z + 0.5), int(y + 0.5), int(x + 0.5)] if region.shape[0] > 0 else 0
         for m in range(mean.size):
-            mean[m] += table[row, m]
+            mean[m] += table[own, row, m]
     for m in range(mean.size):
         mean[m] /= np.float32(samples)
 
 
 @nb.njit(parallel=True, fastmath=True, cache=True)
 def displaced(
-    hu, table, hu_min, rays, ray_lengths, starts, columns, layer, step_m, max_samples, stride,
-    removed,
+    hu, region, table, hu_min, rays, ray_lengths, starts, columns, layer, step_m, max_samples,
+    stride, removed,
 ):  # fmt: skip
     """Add path length times mean partial density between a device's entry and exit.
 
     The means of a listed pixel also hold for the next `stride` - 1 of its row that touch it: a
     CT has no finer detail than a few pixels.
 
+    region: which of the tables (R, n_hu, M) holds in a voxel; (0, 0, 0) is the first everywhere.
     rays: source, corner, column and row vectors in voxel indices; ray_lengths: source to detector
     [m], pitches and piercing point; layer: path, entry and exit [m], (n) each; removed (M, n).
     """
     path, entry, exit_ = layer
     for row in nb.prange(starts.size - 1):
-        mean = np.empty(table.shape[1], np.float32)
+        mean = np.empty(table.shape[2], np.float32)
         valid_to = -1
         for index in range(starts[row], starts[row + 1]):
             if path[index] <= 0.0:
@@ -202,8 +207,8 @@ def displaced(
             if column >= valid_to or columns[index - 1] != column - 1:
                 way = _toward(row, column, rays, ray_lengths)
                 _mean_densities(
-                    hu, table, hu_min, rays[0], way, entry[index], exit_[index], step_m,
-                    max_samples, mean,
+                    hu, region, table, hu_min, rays[0], way, entry[index], exit_[index],
+                    step_m, max_samples, mean,
                 )  # fmt: skip
                 valid_to = column + stride
             for m in range(mean.size):

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+import trimesh
 
 from synthex_ros.anatomy import Volume
 from synthex_ros.anatomy.material_curves import DetailedModel
 from synthex_ros.anatomy.tissue import TissueModel, tissue_model
 from synthex_ros.anatomy.tissue_rules import Contrast, Metal, Override
+from synthex_ros.bodies import Body, TriangleMesh
 from synthex_ros.geometry import CArm, make_pose
 from synthex_ros.xray.attenuation import density_g_cm3, mass_attenuation_cm2_g
+from synthex_ros.xray.device_layer import signal_behind, trace_bodies
 from synthex_ros.xray.ray_marcher import RayMarcher
 from synthex_ros.xray.realism import REALISM, realism
 from synthex_ros.xray.renderer import Renderer
@@ -161,3 +164,28 @@ def test_a_single_energy_hardens_no_beam():
 def test_unknown_realism():
     with pytest.raises(ValueError, match='must be one of naive, heuristic, realistic'):
         realism('high')
+
+
+def test_water_takes_the_iodine_out_of_the_vessel_it_lies_in():
+    """A box of water inside iodine-filled blood: what is left behind it is blood less its path."""
+    volume = labelled_block(vessel_hu=400, shape=(40, 60, 60))
+    volume.labels[:], volume.hu[:] = 52, 400
+    made = Renderer(Scene(volume, TissueModel(DetailedModel(), Contrast())))
+    names, regions = made.scene.table.names, made.scene.table.regions
+    blood = regions.density_g_cm3[1, 400 - made.scene.table.hu_min]
+    assert blood[names.index('iodine_contrast')] > 0.02
+    cube = trimesh.creation.box((0.02, 0.02, 0.02))
+    mesh = TriangleMesh(np.array(cube.vertices), np.ascontiguousarray(cube.faces, np.int32))
+    box = Body(mesh, 'water', REST, 1)
+    seen = view(pixels=65)
+    layer = made.anatomy(seen)
+    covered = signal_behind(trace_bodies([box], seen), layer, made.scene, made.beam())
+    middle = covered.starts[32] + np.searchsorted(
+        covered.columns[covered.starts[32] : covered.starts[33]], 32
+    )
+    rest = layer.area_density_g_cm2[:, 32, 32] - 2.0 * blood
+    beam, mu = made.beam(), made.beam().mass_attenuation_cm2_g((*names, 'water'))
+    weights = beam.pixel_weights(seen.geometry)[0]
+    expected = weights @ np.exp(-np.append(rest, 2.0 * density_g_cm3('water')) @ mu)
+    assert covered.values[0, middle] == pytest.approx(expected, rel=5e-3)
+    assert covered.values[0, middle] > 1.2 * layer.signal_kev[32, 32]

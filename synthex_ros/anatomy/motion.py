@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthex_ros.anatomy.motion_kernels import pull_points, warp_volume
+from synthex_ros.anatomy.motion_kernels import pull_points, warp_alone, warp_volume
 from synthex_ros.anatomy.volume import Volume
 
 Array = NDArray[np.float64]
@@ -22,6 +22,10 @@ SPINE_RADIUS_M = 0.030
 """Breathing leaves this much round the spine's axis at rest ..."""
 SPINE_REACH_M = 0.080
 """... and moves everything beyond this, in front of the spine, alike."""
+
+NODE_DISTANCE_M = 3e-3
+"""Along rows, displacements are computed at this distance and are linear between; the error stays
+below 0.05 mm."""
 
 _MAX_SLOPE = 0.6
 _HEART_PEAK = 16 / (25 * np.sqrt(5))  # greatest r (1 - r^2)^2
@@ -133,9 +137,15 @@ class ChestMotion:
             phase: of the breath, 0..1; 0 is the CT's own state, the end of expiration.
             cardiac_phase: of the heartbeat, 0..1; 0 is the CT's own state.
         """
+        return self.pull_back_at(
+            points_m, self.inspiration(phase), self.contraction(cardiac_phase)
+        )
+
+    def pull_back_at(self, points_m: ArrayLike, inspiration: float, contraction: float) -> Array:
+        """Return the same as `pull_back` for shares of full inspiration and contraction, 0..1."""
         points = np.asarray(points_m, float)
         flat = points.reshape(-1, 3)
-        breath, heart = self._parameters(phase, cardiac_phase)
+        breath, heart = self._parameters(inspiration, contraction)
         out = np.empty_like(flat)
         pull_points(flat, breath, heart, out)
         return out.reshape(points.shape)
@@ -157,25 +167,57 @@ class ChestMotion:
     def deformed(self, volume: Volume, phase: float, cardiac_phase: float = 0.0) -> Volume:
         """Return the CT at a phase: HU trilinear, labels of the nearest voxel, edges continued.
 
-        Takes seconds for 35 million voxels; keep what was made of it.
+        Takes a second for 35 million voxels; keep what was made of it.
         """
-        if not (self.inspiration(phase) > 0 or self.contraction(cardiac_phase) > 0):
+        inspiration, contraction = self.inspiration(phase), self.contraction(cardiac_phase)
+        if not (inspiration > 0 or contraction > 0):
             return volume
+        return self.slab(volume, inspiration, contraction)
+
+    def slab(
+        self,
+        volume: Volume,
+        inspiration: float,
+        contraction: float,
+        slices: tuple[int, int] | None = None,
+        *,
+        alone: bool = False,
+    ) -> Volume:
+        """Return slices of the CT at shares of full inspiration and contraction.
+
+        Args:
+            volume: CT at rest, whole.
+            inspiration: share of full inspiration, 0..1.
+            contraction: share of the heart's full contraction, 0..1.
+            slices: first one and the one after the last; default all.
+            alone: work on the calling thread only, so that other threads may run kernels.
+        """
+        first, last = slices or (0, len(volume.hu))
+        if not 0 <= first <= last - 2 <= len(volume.hu) - 2:
+            raise ValueError(
+                f'slices must be two or more of 0..{len(volume.hu)}, got {first}..{last}'
+            )
         labels = np.zeros((1, 1, 1), np.uint8) if volume.labels is None else volume.labels
-        hu, ids = np.empty_like(volume.hu), np.empty_like(labels)
-        warp_volume(
+        hu = np.empty((last - first, *volume.hu.shape[1:]), np.int16)
+        ids = np.empty_like(labels if volume.labels is None else labels[first:last])
+        arguments = (
+            first,
             volume.hu,
             labels,
             np.asarray(volume.spacing_m),
             volume.patient_from_grid,
-            *self._parameters(phase, cardiac_phase),
+            *self._parameters(inspiration, contraction),
+            max(1, int(NODE_DISTANCE_M / volume.spacing_m[0])),
             hu,
             ids,
         )
-        return replace(volume, hu=hu, labels=None if volume.labels is None else ids)
+        (warp_alone if alone else warp_volume)(*arguments)
+        pose = volume.patient_from_grid.copy()
+        pose[:3, 3] = volume.index_to_patient_m([0, 0, first])
+        labels_now = None if volume.labels is None else ids
+        return replace(volume, hu=hu, labels=labels_now, patient_from_grid=pose)
 
-    def _parameters(self, phase: float, cardiac_phase: float) -> tuple[Array, Array]:
-        share, squeeze = self.inspiration(phase), self.contraction(cardiac_phase)
+    def _parameters(self, share: float, squeeze: float) -> tuple[Array, Array]:
         breath = np.array(
             [
                 share * self.diaphragm_m,

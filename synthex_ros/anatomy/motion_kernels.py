@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numba as nb
 import numpy as np
 
@@ -12,7 +14,7 @@ def _smooth(t):
     return t * t * (3.0 - 2.0 * t)
 
 
-@nb.njit(cache=True)
+@nb.njit(nogil=True, cache=True)
 def respiratory_pull(x, y, z, breath):
     """Return where breathing brought a point [m] from.
 
@@ -29,7 +31,7 @@ def respiratory_pull(x, y, z, breath):
     return x, y + anterior * height * forward, z + caudal * height * away * front
 
 
-@nb.njit(cache=True)
+@nb.njit(nogil=True, cache=True)
 def heart_pull(x, y, z, heart):
     """Return where the heartbeat brought a point [m] from: further out, in a ball.
 
@@ -52,39 +54,91 @@ def pull_points(points, breath, heart, out):
         out[n, 0], out[n, 1], out[n, 2] = heart_pull(x, y, z, heart)
 
 
-@nb.njit(parallel=True, cache=True)
-def warp_volume(hu, labels, spacing, patient_from_grid, breath, heart, out, out_labels):
-    """Fill out (z, y, x) with HU pulled back trilinearly and out_labels with nearest labels.
+@nb.njit(nogil=True, cache=True)
+def _fill_nodes(k, j, stride, spacing, turn, shift, breath, heart, nodes):
+    """Fill nodes (3, n) with the displacement back [voxels] of every `stride`-th voxel of a row.
 
-    labels of another shape are left out.
+    Returns if anything moves.
     """
+    moves = False
+    for n in range(nodes.shape[1]):
+        gx, gy, gz = n * stride * spacing[0], j * spacing[1], k * spacing[2]
+        px = turn[0, 0] * gx + turn[0, 1] * gy + turn[0, 2] * gz + shift[0]
+        py = turn[1, 0] * gx + turn[1, 1] * gy + turn[1, 2] * gz + shift[1]
+        pz = turn[2, 0] * gx + turn[2, 1] * gy + turn[2, 2] * gz + shift[2]
+        qx, qy, qz = respiratory_pull(px, py, pz, breath)
+        qx, qy, qz = heart_pull(qx, qy, qz, heart)
+        dx, dy, dz = qx - px, qy - py, qz - pz
+        # Displacements, not positions, so that what rests keeps its voxel exactly.
+        for axis in range(3):
+            back = turn[0, axis] * dx + turn[1, axis] * dy + turn[2, axis] * dz
+            nodes[axis, n] = np.float32(back / spacing[axis])
+            moves = moves or nodes[axis, n] != 0
+    return moves
+
+
+@nb.njit(nogil=True, cache=True)
+def _warp_row(k, j, stride, nodes, hu, labels, labelled, line, line_labels):
+    """Fill a row with HU pulled back trilinearly, and with the nearest voxels' labels."""
     nz, ny, nx = hu.shape
+    one, half = np.float32(1), np.float32(0.5)
+    for i in range(nx):
+        n = i // stride
+        f = np.float32(i - n * stride) / np.float32(stride)
+        x = np.float32(i) + nodes[0, n] + f * (nodes[0, n + 1] - nodes[0, n])
+        y = np.float32(j) + nodes[1, n] + f * (nodes[1, n + 1] - nodes[1, n])
+        z = np.float32(k) + nodes[2, n] + f * (nodes[2, n + 1] - nodes[2, n])
+        x = min(max(x, np.float32(0)), np.float32(nx - 1))
+        y = min(max(y, np.float32(0)), np.float32(ny - 1))
+        z = min(max(z, np.float32(0)), np.float32(nz - 1))
+        if labelled:
+            line_labels[i] = labels[int(z + half), int(y + half), int(x + half)]
+        a, b, c = min(int(x), nx - 2), min(int(y), ny - 2), min(int(z), nz - 2)
+        fx, fy, fz = x - np.float32(a), y - np.float32(b), z - np.float32(c)
+        gx = one - fx
+        near = gx * hu[c, b, a] + fx * hu[c, b, a + 1]
+        behind = gx * hu[c, b + 1, a] + fx * hu[c, b + 1, a + 1]
+        above = gx * hu[c + 1, b, a] + fx * hu[c + 1, b, a + 1]
+        beyond = gx * hu[c + 1, b + 1, a] + fx * hu[c + 1, b + 1, a + 1]
+        low = near + fy * (behind - near)
+        high = above + fy * (beyond - above)
+        line[i] = np.int16(math.floor(low + fz * (high - low) + half))
+
+
+@nb.njit(nogil=True, cache=True)
+def _warp_slice(k, hu, labels, spacing, patient_from_grid, breath, heart, stride, out, ids):
     turn, shift = patient_from_grid[:3, :3], patient_from_grid[:3, 3]
     labelled = labels.shape == hu.shape
-    for k in nb.prange(nz):
-        for j in range(ny):
-            for i in range(nx):
-                gx, gy, gz = i * spacing[0], j * spacing[1], k * spacing[2]
-                px = turn[0, 0] * gx + turn[0, 1] * gy + turn[0, 2] * gz + shift[0]
-                py = turn[1, 0] * gx + turn[1, 1] * gy + turn[1, 2] * gz + shift[1]
-                pz = turn[2, 0] * gx + turn[2, 1] * gy + turn[2, 2] * gz + shift[2]
-                qx, qy, qz = respiratory_pull(px, py, pz, breath)
-                qx, qy, qz = heart_pull(qx, qy, qz, heart)
-                dx, dy, dz = qx - px, qy - py, qz - pz
-                # Displacements, not positions, so that what rests keeps its voxel exactly.
-                x = i + (turn[0, 0] * dx + turn[1, 0] * dy + turn[2, 0] * dz) / spacing[0]
-                y = j + (turn[0, 1] * dx + turn[1, 1] * dy + turn[2, 1] * dz) / spacing[1]
-                z = k + (turn[0, 2] * dx + turn[1, 2] * dy + turn[2, 2] * dz) / spacing[2]
-                x = min(max(x, 0.0), nx - 1.0)
-                y = min(max(y, 0.0), ny - 1.0)
-                z = min(max(z, 0.0), nz - 1.0)
-                if labelled:
-                    out_labels[k, j, i] = labels[int(z + 0.5), int(y + 0.5), int(x + 0.5)]
-                i0, j0, k0 = min(int(x), nx - 2), min(int(y), ny - 2), min(int(z), nz - 2)
-                fx, fy, fz = x - i0, y - j0, z - k0
-                value = 0.0
-                for c in range(8):
-                    a, b, d = c & 1, (c >> 1) & 1, c >> 2
-                    weight = (fx if a else 1 - fx) * (fy if b else 1 - fy) * (fz if d else 1 - fz)
-                    value += weight * hu[k0 + d, j0 + b, i0 + a]
-                out[k, j, i] = int(np.floor(value + 0.5))
+    nodes = np.empty((3, (hu.shape[2] - 1) // stride + 2), np.float32)
+    for j in range(hu.shape[1]):
+        own = ids[j] if labelled else ids[0]
+        if _fill_nodes(k, j, stride, spacing, turn, shift, breath, heart, nodes):
+            _warp_row(k, j, stride, nodes, hu, labels, labelled, out[j], own)
+        else:
+            out[j] = hu[k, j]
+            if labelled:
+                own[:] = labels[k, j]
+
+
+@nb.njit(parallel=True, cache=True)
+def warp_volume(first, hu, labels, spacing, patient_from_grid, breath, heart, stride, out, ids):
+    """Fill out (n, y, x) with slices from `first` on: HU pulled back trilinearly; ids likewise.
+
+    Displacements are linear along rows between every `stride`-th voxel; ids are the nearest
+    voxels' labels. Labels of another shape than hu are left out.
+    """
+    for k in nb.prange(out.shape[0]):
+        own = ids[k] if ids.shape[0] == out.shape[0] else ids[0]
+        _warp_slice(
+            first + k, hu, labels, spacing, patient_from_grid, breath, heart, stride, out[k], own
+        )
+
+
+@nb.njit(nogil=True, cache=True)
+def warp_alone(first, hu, labels, spacing, patient_from_grid, breath, heart, stride, out, ids):
+    """Do what `warp_volume` does on the calling thread alone, beside other kernels."""
+    for k in range(out.shape[0]):
+        own = ids[k] if ids.shape[0] == out.shape[0] else ids[0]
+        _warp_slice(
+            first + k, hu, labels, spacing, patient_from_grid, breath, heart, stride, out[k], own
+        )

@@ -10,15 +10,16 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.bodies import Body
 from synthex_ros.geometry import View, check_pose
 from synthex_ros.xray.anatomy_layer import AnatomyLayer, blend, expose_anatomy
 from synthex_ros.xray.beam import Beam, Technique
-from synthex_ros.xray.detector import Detector
+from synthex_ros.xray.detector import CoveredPixels, Detector
 from synthex_ros.xray.device_layer import label_image, signal_behind, trace_bodies
 from synthex_ros.xray.dose import kerma_area_product_gy_m2
+from synthex_ros.xray.expected import ExpectedImage, compose
 from synthex_ros.xray.exposure_control import ExposureControl
 from synthex_ros.xray.imaging_chain import ImagingChain
 from synthex_ros.xray.lag import LagMemory
@@ -128,12 +129,27 @@ class Renderer:
         pose = self._patient_pose(world_from_patient)
 
         def expose() -> AnatomyLayer:
-            return self._expose(view, pose, technique)
+            return self.expose(self._area_density(view, pose), view, pose, technique)
 
         return self._layers.get((*_place(view, pose), technique), expose)
 
-    def _expose(self, view: View, pose: NDArray[np.float64], technique: Technique) -> AnatomyLayer:
-        area, names = self._area_density(view, pose), self.scene.table.names
+    def expose(
+        self,
+        area: NDArray[np.float32],
+        view: View,
+        world_from_patient: NDArray[np.float64] | None = None,
+        technique: Technique | None = None,
+    ) -> AnatomyLayer:
+        """Return the device-free layer of area densities that were computed elsewhere.
+
+        Args:
+            area: of the scene's materials [g/cm^2], shape (M, rows, columns), float32.
+            view: geometry and pose of the exposure.
+            world_from_patient: pose of the patient [m], shape (4, 4); default the scene's.
+            technique: tube settings; default the renderer's.
+        """
+        technique = technique or self.technique
+        pose, names = self._patient_pose(world_from_patient), self.scene.table.names
         chain, beam, geometry = self.chain, self.beam(technique), view.geometry
         profile = chain.profile(beam, geometry)
         layer = expose_anatomy(area, names, view, pose, beam, profile)
@@ -193,35 +209,101 @@ class Renderer:
             ValueError: a body reaches behind the focal spot or has an unknown material, or `layer`
                 comes with another view, pose or technique.
         """
-        if layer is None:
-            layer = self.anatomy(view, world_from_patient, technique)
-        elif world_from_patient is not None or technique is not None:
-            raise ValueError('pass either layer, or world_from_patient and technique, not both')
-        elif layer.view.geometry != view.geometry or not np.array_equal(
-            layer.view.world_from_source, view.world_from_source
-        ):
-            raise ValueError('layer was made for another view; call anatomy(view) for this one')
+        layer = self._layer(view, world_from_patient, technique, layer)
         with parallel(self.threads):
-            devices = trace_bodies(bodies, view, self.supersampling)
-            beam = self.beam(layer.technique)
+            covered, mask = self._devices(bodies, layer)
+            signal, variance, scatter = layer.signal_kev, layer.variance_kev2, layer.scatter
+            if self.chain.intensifier is not None:
+                image = self._expected(layer, covered, mask)
+                signal, variance, mask = image.signal_kev, image.variance_kev2, image.mask
+                covered = scatter = None
             counts = self.detector.expose(
-                layer.signal_kev,
-                layer.variance_kev2,
-                beam.gain_counts_kev(view.geometry),
+                signal,
+                variance,
+                self.beam(layer.technique).gain_counts_kev(view.geometry),
                 view.geometry.pixel_pitch_m,
                 rng,
-                signal_behind(devices, layer, self.scene, beam, self.chain.focal_spot),
-                layer.scatter,
+                covered,
+                scatter,
                 memory,
                 interval_s,
                 self._maps.get(
                     view.geometry.shape_px, lambda: self.chain.panel_maps(view.geometry.shape_px)
                 ),
             )
-            mask = label_image(devices, view.geometry.shape_px)
         kerma = self.air_kerma_gy(view, layer.technique)
         product = self.kerma_area_product_gy_m2(view, layer.technique)
         return Radiograph(counts, mask, view, layer.technique, kerma, product)
+
+    def expected_kev(
+        self,
+        view: View,
+        bodies: Sequence[Body],
+        world_from_patient: NDArray[np.float64] | None = None,
+        *,
+        technique: Technique | None = None,
+        layer: AnatomyLayer | None = None,
+    ) -> ExpectedImage:
+        """Return what `render` exposes the detector to: signal, variance and mask.
+
+        It has all effects of anatomy, devices, tube, collimator, scatter and image intensifier;
+        light spread, noise, lag, panel and read-out are the detector's and come after it.
+
+        Args:
+            view: geometry and pose of the exposure.
+            bodies: closed meshes.
+            world_from_patient: pose of the patient [m], shape (4, 4); default the scene's.
+            technique: tube settings; default the renderer's.
+            layer: anatomy to use instead; see `render`.
+
+        Raises:
+            ValueError: as `render`.
+        """
+        layer = self._layer(view, world_from_patient, technique, layer)
+        with parallel(self.threads):
+            covered, mask = self._devices(bodies, layer)
+            return self._expected(layer, covered, mask)
+
+    def project(self, view: View, points_world_m: ArrayLike) -> NDArray[np.float64]:
+        """Return where points in `world` [m], (..., 3), are seen in the image, (u, v) [px].
+
+        `View.project` with the distortion of the image intensifier, where there is one.
+        """
+        pixels, tube = view.project(points_world_m), self.chain.intensifier
+        return pixels if tube is None else tube.distort_points(pixels, view.geometry)
+
+    def _layer(
+        self,
+        view: View,
+        world_from_patient: NDArray[np.float64] | None,
+        technique: Technique | None,
+        layer: AnatomyLayer | None,
+    ) -> AnatomyLayer:
+        """Return the anatomy of a frame: the one that was passed, if it is of this view."""
+        if layer is None:
+            return self.anatomy(view, world_from_patient, technique)
+        if world_from_patient is not None or technique is not None:
+            raise ValueError('pass either layer, or world_from_patient and technique, not both')
+        if layer.view.geometry != view.geometry or not np.array_equal(
+            layer.view.world_from_source, view.world_from_source
+        ):
+            raise ValueError('layer was made for another view; call anatomy(view) for this one')
+        return layer
+
+    def _devices(
+        self, bodies: Sequence[Body], layer: AnatomyLayer
+    ) -> tuple[CoveredPixels | None, NDArray[np.uint8]]:
+        """Return the pixels that bodies change, and the label image."""
+        devices = trace_bodies(bodies, layer.view, self.supersampling)
+        beam, spot = self.beam(layer.technique), self.chain.focal_spot
+        covered = signal_behind(devices, layer, self.scene, beam, spot)
+        return covered, label_image(devices, layer.view.geometry.shape_px)
+
+    def _expected(
+        self, layer: AnatomyLayer, covered: CoveredPixels | None, mask: NDArray[np.uint8]
+    ) -> ExpectedImage:
+        image, tube = compose(layer, covered, mask), self.chain.intensifier
+        return image if tube is None else image.through(tube, layer.view.geometry)
 
     def regulated(
         self,

@@ -93,6 +93,12 @@ class ShearWarpProjector:
                 density = np.maximum(density, other)
         return image
 
+    def adds_up(self, volume: Volume, view: View, world_from_patient: Array) -> bool:
+        """Tell whether slabs of a volume have line integrals that add up to the whole's."""
+        rays = rays_in_grid(volume, view, world_from_patient)
+        spacing = np.asarray(volume.spacing_m)
+        return bool(_slice_axes(rays, spacing, view.geometry.shape_px))
+
     def _along(
         self,
         axis: int,

@@ -80,8 +80,7 @@ class SimPublisher:
         )
 
     def frame(self, exposure: Exposure) -> None:
-        """Publish truth and frame of an exposure; the image comes last."""
-        self._publish_truth(exposure)
+        """Publish frame and truth of an exposure; the image is the last part of the frame."""
         in_world = messages.make_header(exposure.stamp_ns, self._params.world_frame)
         optical = messages.make_header(exposure.stamp_ns, self._params.source_frame)
         technique = exposure.radiograph.technique
@@ -100,6 +99,8 @@ class SimPublisher:
         info = to_camera_info(exposure.view.geometry, optical, binning=self._params.binning)
         self._info.publish(info)
         self._image.publish(messages.to_image(exposure.radiograph.counts, optical))
+        # Whoever steers by the frame should not wait for what only evaluation reads.
+        self._publish_truth(exposure)
 
     def _publish_truth(self, exposure: Exposure) -> None:
         in_world = messages.make_header(exposure.stamp_ns, self._params.world_frame)
@@ -110,4 +111,6 @@ class SimPublisher:
             messages.to_landmarks(exposure.landmarks_px, visible, optical)
         )
         self._truth_centerline.publish(messages.to_path(exposure.centerline_world_m, in_world))
-        self._truth_mask.publish(messages.to_image(exposure.radiograph.mask, optical))
+        # In lockstep a run must not depend on when a reader was discovered.
+        if self._params.time_mode == 'lockstep' or self._truth_mask.get_subscription_count():
+            self._truth_mask.publish(messages.to_image(exposure.radiograph.mask, optical))

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.bodies import Body, TriangleMesh, merge
-from synthex_ros.geometry import View
+from synthex_ros.geometry import ProjectionGeometry, View
 from synthex_ros.xray import kernels
 from synthex_ros.xray.anatomy_layer import AnatomyLayer, falloff, weakened
 from synthex_ros.xray.beam import Beam
 from synthex_ros.xray.detector import CoveredPixels
 from synthex_ros.xray.focal_spot import FocalSpot
 from synthex_ros.xray.mesh_tracer import PathLayer, trace
-from synthex_ros.xray.projector import rays_in_grid
+from synthex_ros.xray.projector import Rays, rays_in_grid
 from synthex_ros.xray.scene import Scene
 
 DISPLACED_STEP_M = 1e-3
 DISPLACED_MAX_SAMPLES = 64
-DISPLACED_GRID_M = 0.6e-3
+DISPLACED_GRID_M = 1.2e-3
 """Distance on the detector at which the tissue in a device's place is looked up."""
 
 _ONE_REGION = np.zeros((0, 0, 0), np.uint8)
 
 MASK_PATH_M = 1e-6
 """A pixel belongs to a body when the ray of its centre runs at least this far inside."""
+
+
+MAX_INSTANCES = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +86,12 @@ def signal_behind(
     solids = sorted({item.material for item in devices})
     paths = np.zeros((len(solids), len(columns)), np.float32)
     removed = np.zeros((len(scene.table.names), len(columns)), np.float32)
+    rays = rays_in_grid(scene.volume, anatomy.view, anatomy.world_from_patient)
     for item in devices:
         images = (item.layer.path_m, item.layer.entry_m, item.layer.exit_m)
         layer = tuple(_at(image, item.layer, starts, columns) for image in images)
         paths[solids.index(item.material)] += layer[0]
-        _displace(layer, anatomy, scene, starts, columns, removed)
+        _displace(layer, anatomy.view.geometry, rays, scene, starts, columns, removed)
     values = np.empty((2, len(columns)), np.float32)
     kernels.behind_devices(
         anatomy.area_density_g_cm2,
@@ -143,7 +147,8 @@ def _at(
 
 def _displace(
     layer: tuple[NDArray, ...],
-    anatomy: AnatomyLayer,
+    geometry: ProjectionGeometry,
+    rays: Rays,
     scene: Scene,
     starts: NDArray[np.int64],
     columns: NDArray[np.int32],
@@ -156,14 +161,14 @@ def _displace(
     in soft tissue displaces 0.1 g/cm^2 (2 % of the signal), so a mean that is off by a tenth
     moves the signal behind the device by 0.2 %.
     """
-    geometry, volume, table = anatomy.view.geometry, scene.volume, scene.table
+    volume, table = scene.volume, scene.table
     regions = table.regions
     kernels.displaced(
         volume.hu,
         _ONE_REGION if regions is None else regions.of_voxel,
         table.density_g_cm3[None] if regions is None else regions.density_g_cm3,
         float(table.hu_min),
-        rays_in_grid(volume, anatomy.view, anatomy.world_from_patient),
+        rays,
         (geometry.source_to_detector_m, *geometry.pixel_pitch_m, *geometry.piercing_px),
         starts,
         columns,
@@ -173,6 +178,20 @@ def _displace(
         max(1, int(DISPLACED_GRID_M / geometry.pixel_pitch_m[1])),
         removed,
     )
+
+
+def instance_image(bodies: Sequence[Body], view: View) -> NDArray[np.uint8]:
+    """Return which body each pixel shows, shape (rows, columns): 1 is the first, 0 none of them.
+
+    Bodies of label 0 are numbered as well. Where two overlap, the longer path wins.
+
+    Raises:
+        ValueError: there are more than 255 bodies.
+    """
+    if len(bodies) > MAX_INSTANCES:
+        raise ValueError(f'an instance mask holds up to {MAX_INSTANCES} bodies, got {len(bodies)}')
+    numbered = [replace(body, label=index) for index, body in enumerate(bodies, start=1)]
+    return label_image(trace_bodies(numbered, view), view.geometry.shape_px)
 
 
 def label_image(layers: Sequence[DeviceLayer], shape_px: tuple[int, int]) -> NDArray[np.uint8]:

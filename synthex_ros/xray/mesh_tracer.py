@@ -21,8 +21,10 @@ from synthex_ros.geometry import ProjectionGeometry
 MIN_DEPTH_M = 1e-3
 SPAN_MARGIN_PX = 0.01
 LEVEL_EDGE_PX = 1e-6
-BAND_ROWS = 128
-"""Rows that one thread draws at a time."""
+BANDS, BAND_ROWS = 4, 8
+"""The image is drawn in so many bands at a time, none lower than so many rows."""
+SMALL_PX = 32
+"""A face whose box has no more pixels is tested at all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,8 @@ def trace(
         )
     rows, columns = geometry.shape_px
     fine = geometry.resized((rows * supersampling, columns * supersampling))
-    box = _pixel_box(geometry.project(vertices), geometry.shape_px)
+    pixels = fine.project(vertices)
+    box = _pixel_box(pixels, fine.shape_px, supersampling)
     if box[0] >= box[1] or box[2] >= box[3]:
         return _empty_layer()
     top, bottom, left, right = (edge * supersampling for edge in box)
@@ -97,7 +100,7 @@ def trace(
     entry, exit_ = np.full_like(sums, np.inf), np.full_like(sums, -np.inf)
     _draw(
         vertices,
-        fine.project(vertices) - (left, top),
+        pixels - (left, top),
         np.ascontiguousarray(faces, np.int32),
         (fine.piercing_px[0] - left, fine.piercing_px[1] - top),
         (fine.pixel_pitch_m[1] / fine.source_to_detector_m),
@@ -118,13 +121,16 @@ def _empty_layer() -> PathLayer:
 
 
 def _pixel_box(
-    pixels: NDArray[np.float64], shape_px: tuple[int, int]
+    pixels: NDArray[np.float64], shape_px: tuple[int, int], size: int
 ) -> tuple[int, int, int, int]:
-    low, high = np.floor(pixels.min(0)).astype(int), np.ceil(pixels.max(0)).astype(int) + 1
-    limits = np.array(shape_px[::-1])
-    left, top = np.clip(low, 0, limits)
-    right, bottom = np.clip(high, 0, limits)
-    return int(top), int(bottom), int(left), int(right)
+    """Return the box round points of an image in whole tiles of `size` pixels."""
+    edges = []
+    for axis, limit in ((1, shape_px[0]), (0, shape_px[1])):
+        along = pixels[:, axis]
+        low = np.clip(np.floor(along.min()), 0, limit) // size
+        high = np.clip(np.ceil(along.max()) + 1, 0, limit) / size
+        edges += [int(low), int(np.ceil(high))]
+    return edges[0], edges[1], edges[2], edges[3]
 
 
 def _tiles(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -133,11 +139,17 @@ def _tiles(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:
 
 
 @nb.njit(inline='always')
-def _left_of(ax, ay, bx, by, x, y):
-    """Tell on which side of a -> b a point lies; exactly opposite for b -> a, never neither."""
+def _edge(ax, ay, bx, by):
+    """Return an edge as start and vector from its lexicographically first end, and if turned."""
     if ax < bx or (ax == bx and ay < by):
-        return (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= 0.0
-    return not (ax - bx) * (y - by) - (ay - by) * (x - bx) >= 0.0
+        return ax, ay, bx - ax, by - ay, False
+    return bx, by, ax - bx, ay - by, True
+
+
+@nb.njit(inline='always')
+def _left_of(edge, x, y):
+    """Tell on which side of a -> b a point lies; exactly opposite for b -> a, never neither."""
+    return (edge[2] * (y - edge[1]) - edge[3] * (x - edge[0]) >= 0.0) != edge[4]
 
 
 @nb.njit(inline='always')
@@ -154,8 +166,9 @@ def _widen(low, high, au, av, bu, bv, row):
 @nb.njit(parallel=True, cache=True)
 def _draw(vertices, pixels, faces, piercing, step_u, step_v, sums, entry, exit_):
     rows, columns = sums.shape
-    for band in nb.prange((rows + BAND_ROWS - 1) // BAND_ROWS):
-        first, last = band * BAND_ROWS, min((band + 1) * BAND_ROWS, rows)
+    height = max(BAND_ROWS, (rows + BANDS - 1) // BANDS)
+    for band in nb.prange((rows + height - 1) // height):
+        first, last = band * height, min((band + 1) * height, rows)
         for face in range(faces.shape[0]):
             _draw_face(
                 vertices, pixels, faces[face], piercing, step_u, step_v, first, last, sums, entry,
@@ -191,18 +204,23 @@ def _draw_face(vertices, pixels, face, piercing, step_u, step_v, first, last, su
     offset = nx * ax + ny * ay + nz * az
     nearest = min(az, vertices[j, 2], vertices[k, 2])
     farthest = max(az, vertices[j, 2], vertices[k, 2])
+    leftmost = max(0, int(np.ceil(min(au, bu, cu))))
+    rightmost = min(columns - 1, int(np.floor(max(au, bu, cu))))
+    small = (bottom - top) * (rightmost - leftmost + 1) <= SMALL_PX
+    ab, bc, ca = _edge(au, av, bu, bv), _edge(bu, bv, cu, cv), _edge(cu, cv, au, av)
     for row in range(top, bottom):
         y = (row - piercing[1]) * step_v
-        low, high = np.inf, -np.inf
-        low, high = _widen(low, high, au, av, bu, bv, row)
-        low, high = _widen(low, high, bu, bv, cu, cv, row)
-        low, high = _widen(low, high, cu, cv, au, av, row)
-        left = max(0.0, np.ceil(low - SPAN_MARGIN_PX))
-        right = min(columns - 1.0, np.floor(high + SPAN_MARGIN_PX))
-        for column in range(int(left), int(right) + 1):
-            ab = _left_of(au, av, bu, bv, column, row)
-            bc = _left_of(bu, bv, cu, cv, column, row)
-            if ab != bc or bc != _left_of(cu, cv, au, av, column, row):
+        left, right = leftmost, rightmost
+        if not small:
+            low, high = np.inf, -np.inf
+            low, high = _widen(low, high, au, av, bu, bv, row)
+            low, high = _widen(low, high, bu, bv, cu, cv, row)
+            low, high = _widen(low, high, cu, cv, au, av, row)
+            left = int(max(0.0, np.ceil(low - SPAN_MARGIN_PX)))
+            right = int(min(columns - 1.0, np.floor(high + SPAN_MARGIN_PX)))
+        for column in range(left, right + 1):
+            inside = _left_of(ab, column, row)
+            if inside != _left_of(bc, column, row) or inside != _left_of(ca, column, row):
                 continue
             x = (column - piercing[0]) * step_u
             # A face seen edge-on has no plane to divide by; its depth stays within its corners.
@@ -210,6 +228,6 @@ def _draw_face(vertices, pixels, face, piercing, step_u, step_v, first, last, su
             depth = nearest if facing == 0.0 else offset / facing
             depth = min(max(depth, nearest), farthest)
             # Rows run down: left_of on the image means clockwise, seen from the source.
-            sums[row, column] += depth if ab else -depth
+            sums[row, column] += depth if inside else -depth
             entry[row, column] = min(entry[row, column], depth)
             exit_[row, column] = max(exit_[row, column], depth)

@@ -58,3 +58,56 @@ def make_lerp_lanes(lanes: int):
         return signature, generate
 
     return lerp_lanes
+
+
+@lru_cache(maxsize=4)
+def make_spline_lanes(lanes: int):
+    """Return an intrinsic spline(plane, here, width, u, v, out) over `lanes` neighbouring items.
+
+    out[m] = sum over j, i < 4 of v[j] * u[i] * plane[here + (j * width + i) * lanes + m] for
+    m < lanes. `plane` and `out` are float32, flat and contiguous; `here` and `width` are uint64
+    and not checked; u and v are tuples of four float32.
+    """
+
+    @intrinsic
+    def spline_lanes(typing_context, plane, here, width, u, v, out):
+        taps = types.UniTuple(types.float32, 4)
+        signature = types.void(plane, types.uint64, types.uint64, taps, taps, out)
+
+        def generate(context, builder, signature, arguments):
+            plane_value, here_value, width_value, u_value, v_value, out_value = arguments
+            source = cgutils.create_struct_proxy(signature.args[0])(context, builder, plane_value)
+            target = cgutils.create_struct_proxy(signature.args[5])(context, builder, out_value)
+            floats = ir.VectorType(ir.FloatType(), lanes)
+
+            def spread(value):
+                vector = ir.Constant(floats, ir.Undefined)
+                for m in range(lanes):
+                    place = ir.Constant(ir.IntType(32), m)
+                    vector = builder.insert_element(vector, value, place)
+                return vector
+
+            across = [spread(builder.extract_value(u_value, i)) for i in range(4)]
+            total = None
+            for j in range(4):
+                row = builder.mul(width_value, ir.Constant(ir.IntType(64), j * lanes))
+                row, line = builder.add(here_value, row), None
+                for i in range(4):
+                    place = builder.add(row, ir.Constant(ir.IntType(64), i * lanes))
+                    pointer = builder.gep(source.data, [place])
+                    loaded = builder.load(builder.bitcast(pointer, floats.as_pointer()))
+                    loaded.align = 4
+                    part = builder.fmul(across[i], loaded, flags=['fast'])
+                    line = part if line is None else builder.fadd(line, part, flags=['fast'])
+                part = builder.fmul(
+                    spread(builder.extract_value(v_value, j)), line, flags=['fast']
+                )
+                total = part if total is None else builder.fadd(total, part, flags=['fast'])
+            pointer = builder.bitcast(target.data, floats.as_pointer())
+            stored = builder.store(total, pointer)
+            stored.align = 4
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return spline_lanes

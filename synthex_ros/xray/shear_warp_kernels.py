@@ -9,9 +9,9 @@ from functools import lru_cache
 import numba as nb
 import numpy as np
 
-from synthex_ros.xray.lane_vectors import make_lerp_lanes
+from synthex_ros.xray.lane_vectors import make_lerp_lanes, make_spline_lanes
 
-BLOCK_ROWS = 32
+BLOCK_ROWS = 48
 
 
 @lru_cache(maxsize=4)
@@ -49,10 +49,12 @@ def _make_accumulate(lanes: int) -> Callable:
     def accumulate(flat, shape, strides, source, normal, cut, reference, first, step, sums):
         slices, lines, width = shape
         rows, columns, _ = sums.shape
-        blocks = (rows + BLOCK_ROWS - 1) // BLOCK_ROWS
+        # An even number of blocks of nearly the same height: two threads end together.
+        blocks = 2 * max(1, (rows + 2 * BLOCK_ROWS - 1) // (2 * BLOCK_ROWS))
+        each = (rows + blocks - 1) // blocks
         for block in nb.prange(blocks):
-            top = block * BLOCK_ROWS
-            count = min(BLOCK_ROWS, rows - top)
+            top = min(block * each, rows)
+            count = min(each, rows - top)
             total = np.zeros((count, columns * lanes), np.float32)
             strip = np.empty((lines + 2, columns * lanes), np.float32)
             voxel, share = np.empty(columns, np.int32), np.empty(columns, np.float32)
@@ -103,8 +105,10 @@ def _make_accumulate(lanes: int) -> Callable:
 
 
 def _make_warp(lanes: int) -> Callable:
+    interpolate = make_spline_lanes(lanes)
+
     @nb.njit(inline='always')
-    def spline(f):
+    def weights(f):
         """Return the four weights of the Catmull-Rom spline at fraction f."""
         return (
             np.float32(0.5) * f * (f * (np.float32(2) - f) - np.float32(1)),
@@ -118,33 +122,28 @@ def _make_warp(lanes: int) -> Callable:
         source, corner, along_u, along_v = rays
         count, columns = out.shape[0], out.shape[2]
         depth = reference - source[2]
+        flat, (height, width, _) = sums.reshape(-1), sums.shape
+        per_step = (1.0 / step[0], 1.0 / step[1])
         for row in nb.prange(out.shape[1]):
             value = np.empty(lanes, np.float32)
             for column in range(columns):
                 di = corner[0] + column * along_u[0] + row * along_v[0] - source[0]
                 dj = corner[1] + column * along_u[1] + row * along_v[1] - source[1]
                 dk = corner[2] + column * along_u[2] + row * along_v[2] - source[2]
-                x = (source[0] + di / dk * depth - first[0]) / step[0]
-                y = (source[1] + dj / dk * depth - first[1]) / step[1]
-                length = (di * spacing[0]) ** 2 + (dj * spacing[1]) ** 2 + (dk * spacing[2]) ** 2
-                length = np.float32(math.sqrt(length) / abs(dk))
+                ahead = depth / dk
+                x = (source[0] + di * ahead - first[0]) * per_step[0]
+                y = (source[1] + dj * ahead - first[1]) * per_step[1]
                 p, q = int(math.floor(x)), int(math.floor(y))
-                if p < 1 or q < 1 or p >= sums.shape[1] - 2 or q >= sums.shape[0] - 2:
+                if p < 1 or q < 1 or p >= width - 2 or q >= height - 2:
                     for m in range(count):
                         out[m, row, column] = np.float32(0)
                     continue
-                u, v = spline(np.float32(x - p)), spline(np.float32(y - q))
-                for m in range(lanes):
-                    value[m] = np.float32(0)
-                for j in range(4):
-                    line = sums[q - 1 + j]
-                    w = v[j] * length
-                    for m in range(lanes):
-                        value[m] += w * (
-                            u[0] * line[p - 1, m] + u[1] * line[p, m]
-                            + u[2] * line[p + 1, m] + u[3] * line[p + 2, m]
-                        )  # fmt: skip
+                way = (di * spacing[0]) ** 2 + (dj * spacing[1]) ** 2 + (dk * spacing[2]) ** 2
+                length = np.float32(math.sqrt(way) / abs(dk))
+                u, v = weights(np.float32(x - p)), weights(np.float32(y - q))
+                here = np.uint64(((q - 1) * width + p - 1) * lanes)
+                interpolate(flat, here, np.uint64(width), u, v, value)
                 for m in range(count):
-                    out[m, row, column] = max(value[m] * scale[m], np.float32(0))
+                    out[m, row, column] = max(value[m] * scale[m] * length, np.float32(0))
 
     return warp

@@ -14,6 +14,7 @@ from synthex_ros.xray.collimator import Collimator
 from synthex_ros.xray.detector import ScatteredSignal
 from synthex_ros.xray.focal_spot import FocalSpot
 from synthex_ros.xray.heel_effect import heel_factor
+from synthex_ros.xray.intensifier import ImageIntensifier
 from synthex_ros.xray.lag import Lag, LagMemory
 from synthex_ros.xray.panel import PanelMaps
 from synthex_ros.xray.scatter import COARSE_PX, KernelScatter, decimated
@@ -48,6 +49,7 @@ class ImagingChain:
         focal_spot: blur by the size of the spot.
         lag: afterglow of earlier frames.
         panel_seed: number of a panel with pixels of uneven gain and offset.
+        intensifier: an image intensifier with a camera instead of a flat panel.
     """
 
     collimator: Collimator | None = None
@@ -56,6 +58,7 @@ class ImagingChain:
     focal_spot: FocalSpot | None = None
     lag: Lag | None = None
     panel_seed: int | None = None
+    intensifier: ImageIntensifier | None = None
 
     @classmethod
     def full(cls) -> ImagingChain:

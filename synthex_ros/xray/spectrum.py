@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -20,6 +20,8 @@ from synthex_ros.xray.attenuation import (
 JOULE_PER_KEV = 1.602176634e-16
 NNLS_ITERATIONS = 20_000
 RANK_TOLERANCE = 1e-7
+MOVES = (-3, -2, -1, 1, 2, 3)
+MOVE_GAIN = 1e-3
 
 # Absorbers (water cm, bone cm, nitinol mm) that a rebinned spectrum is fitted behind.
 _FIT_ABSORBERS = [
@@ -95,12 +97,14 @@ class Spectrum:
         """Return `nodes` energies with weights that stand for the whole spectrum in images.
 
         The weights are non-negative and fitted (NNLS; the node missed least is dropped, one by
-        one) to reproduce the sums of response * E and response * E^2 behind 0..32 cm of water,
-        0..4 cm of bone and 0..4 mm of nitinol, all to the same relative accuracy. A single node
-        is the mean energy of what is absorbed, and keeps the open field's absorbed energy.
+        one, then nodes move to nearby energies as long as that helps) to reproduce the sums of
+        response * E and response * E^2 behind 0..32 cm of water, 0..4 cm of bone and 0..4 mm of
+        nitinol, all to the same relative accuracy. A single node is the mean energy of what is
+        absorbed, and keeps the open field's absorbed energy.
 
         Args:
-            nodes: how many energies to keep; 8 give about 0.1 %.
+            nodes: how many energies to keep; 8 are within 0.3 % behind 40 cm of water, 4 cm of
+                bone and 3 mm of steel, mostly within 0.05 %.
             response: detector efficiency at `energies_kev`, shape (K,); default 1.
 
         Raises:
@@ -161,7 +165,31 @@ def _sparse_fit(
         kept = min(fewer, key=lambda columns: fit(columns)[1])
         weights, _ = fit(kept)
         kept, weights = kept[weights > 0], weights[weights > 0]
+    kept = _moved(kept, set(usable.tolist()), lambda columns: fit(columns)[1])
+    weights, _ = fit(kept)
+    kept, weights = kept[weights > 0], weights[weights > 0]
     return kept, weights / length[kept]
+
+
+def _moved(
+    kept: NDArray[np.intp], usable: set[int], missed: Callable[[NDArray[np.intp]], float]
+) -> NDArray[np.intp]:
+    """Return columns after single moves to nearby ones, the best each time, while it gains."""
+    least = missed(kept)
+    while True:
+        taken = set(kept.tolist())
+        free = [
+            (place, int(column) + step)
+            for place, column in enumerate(kept)
+            for step in MOVES
+            if int(column) + step in usable - taken
+        ]
+        trials = [np.sort(np.append(np.delete(kept, place), column)) for place, column in free]
+        results = [missed(trial) for trial in trials]
+        if not results or min(results) > (1 - MOVE_GAIN) * least:
+            return kept
+        least = min(results)
+        kept = trials[results.index(least)]
 
 
 def tungsten_spectrum(

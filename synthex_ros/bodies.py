@@ -55,13 +55,3 @@ class Body:
     def vertices_world_m(self) -> NDArray[np.float64]:
         """Return the corners in `world` [m], shape (V, 3)."""
         return transform_points(self.world_from_mesh, self.mesh.vertices_m)
-
-
-def merge(meshes: list[TriangleMesh]) -> TriangleMesh:
-    """Return one mesh of several."""
-    offsets = np.cumsum([0] + [len(mesh.vertices_m) for mesh in meshes[:-1]])
-    faces = [mesh.faces + offset for mesh, offset in zip(meshes, offsets, strict=True)]
-    return TriangleMesh(
-        np.concatenate([mesh.vertices_m for mesh in meshes]),
-        np.concatenate(faces).astype(np.int32),
-    )

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.bodies import Body, TriangleMesh, merge
-from synthex_ros.geometry import ProjectionGeometry, View
+from synthex_ros.bodies import Body
+from synthex_ros.geometry import ProjectionGeometry, View, invert_pose, transform_points
 from synthex_ros.xray import kernels
 from synthex_ros.xray.anatomy_layer import AnatomyLayer, falloff, weakened
 from synthex_ros.xray.beam import Beam
@@ -59,14 +59,29 @@ def trace_bodies(bodies: Sequence[Body], view: View, supersampling: int = 1) -> 
     for (material, label), members in sorted(groups.items(), key=lambda item: item[0]):
         if not 0 <= label <= 255:
             raise ValueError(f'a label must be 0..255 to fit the mask, got {label}')
-        mesh = merge([TriangleMesh(b.vertices_world_m(), b.mesh.faces) for b in members])
-        corners = view.to_source(mesh.vertices_m)
-        layer = trace(corners, mesh.faces, view.geometry, supersampling)
+        corners, faces = _in_source(members, view)
+        layer = trace(corners, faces, view.geometry, supersampling)
         if not layer.path_m.size:
             continue
-        centre = layer if supersampling == 1 else trace(corners, mesh.faces, view.geometry)
+        centre = layer if supersampling == 1 else trace(corners, faces, view.geometry)
         layers.append(DeviceLayer(material, label, layer, centre))
     return layers
+
+
+def _in_source(
+    bodies: Sequence[Body], view: View
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Return corners in the source frame [m], (V, 3), and faces, (F, 3), of bodies as one mesh."""
+    source_from_world = invert_pose(view.world_from_source)
+    corners = [
+        transform_points(source_from_world @ body.world_from_mesh, body.mesh.vertices_m)
+        for body in bodies
+    ]
+    if len(bodies) == 1:
+        return corners[0], bodies[0].mesh.faces
+    firsts = np.cumsum([0] + [len(part) for part in corners[:-1]])
+    faces = [body.mesh.faces + first for body, first in zip(bodies, firsts, strict=True)]
+    return np.concatenate(corners), np.concatenate(faces).astype(np.int32)
 
 
 def signal_behind(

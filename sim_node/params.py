@@ -33,6 +33,13 @@ class SimParams:
     )
     breathing_amplitude_m: float = bounded(0.0, 0.0, 0.05, 'motion of the anatomy; 0 is off [m]')
     breathing_period_s: float = bounded(4.0, 1.0, 20.0, 'length of a breath [s]')
+    breathing_model: str = choice(
+        'rigid', ('rigid', 'deformable'), 'deformable: diaphragm and ribs move, spine rests'
+    )
+    heartbeat_amplitude_m: float = bounded(
+        0.0, 0.0, 0.01, 'inward motion of the heart, deformable only; 0 is off [m]'
+    )
+    heart_rate_hz: float = bounded(1.1, 0.3, 4.0, 'heartbeats a second [Hz]')
 
     frame_rate_hz: float = bounded(15.0, 1.0, 30.0, 'X-ray pulse rate [Hz]')
     beam_on: bool = flag(True, 'beam at start')

@@ -64,6 +64,10 @@ def room_settings(params: SimParams) -> RoomSettings:
         chain=_chain(params),
         detector_kerma_gy=params.detector_kerma_gy or None,
         frame_threads=params.frame_threads or None,
+        breathing_model=params.breathing_model,
+        heartbeat_amplitude_m=params.heartbeat_amplitude_m,
+        heart_rate_hz=params.heart_rate_hz,
+        background=params.time_mode != 'lockstep',
     )
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthex_ros.anatomy import Volume, load_volume
+from synthex_ros.anatomy.motion import ChestMotion
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.devices.continuum.plant import ContinuumPlant
 from synthex_ros.geometry import Array, CArm, make_pose
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.carm_axes import CArmAxes
+from synthex_ros.simulation.deforming_anatomy import DeformingAnatomy
 from synthex_ros.simulation.driven_device import DrivenDevice
 from synthex_ros.simulation.room import Room
 from synthex_ros.xray.detector import Detector
@@ -28,6 +30,10 @@ from synthex_ros.xray.renderer import (
 from synthex_ros.xray.scene import Scene
 
 logger = logging.getLogger(__name__)
+
+BREATHING_MODELS = ('rigid', 'deformable')
+
+_BREASTBONE_SHARE = 4 / 15  # of the diaphragm's way, as ChestMotion's own
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class RoomSettings:
         carm: geometry of the C-arm at rest.
         carm_start: orbital, angulation [rad], lift, source_to_detector [m].
         technique: tube settings of a pulse.
-        breathing: motion of the anatomy.
+        breathing: motion of the anatomy; its amplitude is the diaphragm's where it deforms.
         anatomy_px: rows and columns at which the anatomy is projected.
         seed: seed of every noise source of the room.
         frame_rate_hz: pulses a second; only lag asks.
@@ -56,6 +62,11 @@ class RoomSettings:
         detector_kerma_gy: air kerma a pulse that exposure control keeps at the detector [Gy];
             None exposes every view with the technique's charge.
         frame_threads: threads of the work of every frame; None is all.
+        breathing_model: 'rigid' moves the whole anatomy, 'deformable' the chest's parts.
+        heartbeat_amplitude_m: greatest inward motion of the heart's wall; 0 is off [m].
+        heart_rate_hz: heartbeats a second [Hz].
+        background: deformed anatomies are made while frames go on; else frames wait for them
+            and are the same in every run.
     """
 
     anatomy: str
@@ -77,6 +88,10 @@ class RoomSettings:
     chain: ImagingChain = ImagingChain()
     detector_kerma_gy: float | None = None
     frame_threads: int | None = None
+    breathing_model: str = 'rigid'
+    heartbeat_amplitude_m: float = 0.0
+    heart_rate_hz: float = 1.1
+    background: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,6 +131,7 @@ def build_room(settings: RoomSettings) -> BuiltRoom:
         settings.seed,
         control,
         1 / settings.frame_rate_hz,
+        _deforming(settings, volume, renderer),
     )
     room.prepare()
     return BuiltRoom(room, device, volume.sha256())
@@ -136,4 +152,41 @@ def _build_renderer(settings: RoomSettings, volume: Volume, world_from_patient: 
         reference_distance_m=settings.carm.source_to_isocenter_m
         - REFERENCE_POINT_BEFORE_ISOCENTER_M,
         chain=chain,
+    )
+
+
+def _deforming(
+    settings: RoomSettings, volume: Volume, renderer: Renderer
+) -> DeformingAnatomy | None:
+    """Return the deformation of the chest, or None where nothing deforms."""
+    model, heart_m = settings.breathing_model, settings.heartbeat_amplitude_m
+    if model not in BREATHING_MODELS:
+        raise ValueError(
+            f'breathing_model must be one of {", ".join(BREATHING_MODELS)}, got {model!r}'
+        )
+    amplitude_m = settings.breathing.amplitude_m
+    if model == 'rigid' and heart_m > 0:
+        raise ValueError(
+            f'heartbeat_amplitude_m = {heart_m:g} needs breathing_model: deformable, got rigid; '
+            'breathing_amplitude_m may stay 0'
+        )
+    if model == 'rigid' or (amplitude_m == 0 and heart_m == 0):
+        return None
+    motion = ChestMotion.of(
+        volume,
+        diaphragm_m=amplitude_m,
+        breastbone_m=_BREASTBONE_SHARE * amplitude_m,
+        heart_m=heart_m,
+    )
+    if heart_m > 0 and motion.heart_centre_m is None:
+        raise ValueError(
+            f'a heartbeat needs a CT with lungs, thoracic vertebrae and heart labelled, and '
+            f'{volume.name!r} is not; set heartbeat_amplitude_m to 0'
+        )
+    return DeformingAnatomy(
+        renderer,
+        motion,
+        settings.breathing,
+        settings.heart_rate_hz,
+        background=settings.background,
     )

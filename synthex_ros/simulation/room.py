@@ -12,6 +12,7 @@ from synthex_ros.bodies import Body
 from synthex_ros.geometry import Array, View
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.carm_axes import CArmAxes
+from synthex_ros.simulation.deforming_anatomy import DeformingAnatomy
 from synthex_ros.xray.exposure_control import ExposureControl
 from synthex_ros.xray.lag import LagMemory
 from synthex_ros.xray.renderer import Radiograph, Renderer
@@ -71,6 +72,8 @@ class Room:
         seed: seed of the quantum and electronic noise.
         control: sets the charge of every view; None leaves the renderer's technique.
         interval_s: from frame to frame; only lag asks [s].
+        deforming: breathing and heartbeat as a deformation, instead of `breathing`. The device
+            stands in the world and does not move with the tissue round it.
     """
 
     def __init__(
@@ -83,11 +86,13 @@ class Room:
         seed: int,
         control: ExposureControl | None = None,
         interval_s: float = 1 / 15,
+        deforming: DeformingAnatomy | None = None,
     ) -> None:
         self._renderer, self.axes, self._device = renderer, axes, device
         self._world_from_device_base = world_from_device_base
         self._breathing, self._seed = breathing, seed
         self._control, self._interval_s = control, interval_s
+        self.deforming = deforming
         self.reset()
 
     def reset(self) -> None:
@@ -128,7 +133,7 @@ class Room:
             view=view,
             radiograph=radiograph,
             world_from_tip=self._device.tip_pose(base),
-            landmarks_px=view.project(self._device.landmarks(base)),
+            landmarks_px=self._renderer.project(view, self._device.landmarks(base)),
             centerline_world_m=self._device.centerline(base),
         )
         self.exposures += 1
@@ -147,6 +152,9 @@ class Room:
         technique = None
         if self._control is not None:
             technique = self._renderer.regulated(self._control, view, rest)
+        if self.deforming is not None:
+            tip_m = self._device.tip_pose(self._world_from_device_base)[:3, 3]
+            return self.deforming.layer(view, technique, self.time_s, tip_m, self.axes.moving)
         if self._breathing.amplitude_m == 0:
             return self._renderer.anatomy(view, rest, technique)
 

@@ -11,6 +11,7 @@ plane to the detector, where the sum is multiplied by the length of the ray betw
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ from synthex_ros.xray.parallel import parallel
 from synthex_ros.xray.projector import Rays, rays_in_grid
 from synthex_ros.xray.ray_marcher import RayMarcher
 from synthex_ros.xray.shear_warp_kernels import make_kernels
-from synthex_ros.xray.voxel_densities import DensityStore, VoxelDensities
+from synthex_ros.xray.voxel_densities import DensityStore, VoxelDensities, pack
 
 Array = NDArray[np.float64]
 
@@ -94,10 +95,66 @@ class ShearWarpProjector:
         return image
 
     def adds_up(self, volume: Volume, view: View, world_from_patient: Array) -> bool:
-        """Tell whether slabs of a volume have line integrals that add up to the whole's."""
+        """Tell whether `of_slabs` can serve a view."""
         rays = rays_in_grid(volume, view, world_from_patient)
         spacing = np.asarray(volume.spacing_m)
-        return bool(_slice_axes(rays, spacing, view.geometry.shape_px))
+        axes = _slice_axes(rays, spacing, view.geometry.shape_px)
+        return bool(axes) and not self.axis_by_ray
+
+    def of_slabs(
+        self,
+        whole: Volume,
+        slabs: Iterable[tuple[int, Volume, MaterialTable]],
+        view: View,
+        world_from_patient: Array,
+    ) -> NDArray[np.float32]:
+        """Return the area densities of a volume that exists in slabs only, one at a time.
+
+        They are those of the whole but for rounding, and no slab is kept.
+
+        Args:
+            whole: a volume on the grid of the whole; its HU are not asked.
+            slabs: first slice along z, volume and table of each; together they are the whole.
+            view: geometry and pose of the exposure, one that `adds_up`.
+            world_from_patient: pose of `patient_lps` in `world`, shape (4, 4) [m].
+        """
+        rays = rays_in_grid(whole, view, world_from_patient)
+        spacing, shape_px = np.asarray(whole.spacing_m), view.geometry.shape_px
+        axis = _slice_axes(rays, spacing, shape_px)[0]
+        order = list(_ORDERS[axis])
+        source, corner, along_u, along_v = (ray[order] for ray in rays)
+        sizes = [n + 2 for n in whole.hu.shape[::-1]]
+        shape_kji = tuple(sizes[a] for a in reversed(order))
+        plane = _plane((source, corner, along_u, along_v), shape_kji, shape_px, self.detail_px)
+        sums: NDArray[np.float32] | None = None
+        for first, slab, table in slabs:
+            packed = pack(slab, table, _LAYOUTS[axis])
+            if plane is None:
+                continue
+            shift = np.array([0.0, 0.0, float(first)])[order]
+            moved = (source - shift, corner - shift, along_u, along_v)
+            start = plane.first[0] - shift[0], plane.first[1] - shift[1]
+            where = (plane.reference - shift[2], start, plane.step)
+            shape, strides = _as_kji(packed, order)
+            lanes = packed.levels.shape[3]
+            part = np.zeros((plane.size[1], plane.size[0], lanes), np.float32)
+            accumulate = make_kernels(lanes)[0]
+            normal, cut = _detector_plane(moved, shape)
+            with parallel():
+                accumulate(
+                    packed.levels.reshape(-1), shape, strides, moved[0], normal, cut, *where, part
+                )
+            sums = part if sums is None else np.add(sums, part, out=sums)
+        out = np.zeros((len(packed.names), *shape_px), np.float32)
+        if sums is None or plane is None:
+            return out
+        scale = (100 * packed.unit_g_cm3).astype(np.float32)
+        with parallel():
+            make_kernels(sums.shape[2])[1](
+                sums, (source, corner, along_u, along_v), spacing[order], plane.reference,
+                plane.first, plane.step, scale, out,
+            )  # fmt: skip
+        return out
 
     def _along(
         self,

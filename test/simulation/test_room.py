@@ -125,3 +125,17 @@ def test_kerma_area_product_is_that_of_the_open_field():
     ratio = half.kerma_area_product_gy_m2 / whole.kerma_area_product_gy_m2
     assert ratio == pytest.approx(0.5)
     assert half.air_kerma_gy == whole.air_kerma_gy
+
+
+def test_room_breathes_and_says_what_does_not_go_together():
+    breathing = Breathing(amplitude_m=0.015)
+    made = build(breathing, breathing_model='deformable', background=False)
+    rest = made.room.expose(0)
+    made.room.advance(2.0)
+    inspired = made.room.expose(1)
+    np.testing.assert_allclose(rest.landmarks_px, inspired.landmarks_px, atol=1e-3)
+    assert np.abs(np.diff([x.radiograph.counts.astype(float) for x in (rest, inspired)])).max() > 0
+    with pytest.raises(ValueError, match='needs breathing_model'):
+        build(heartbeat_amplitude_m=0.003)
+    with pytest.raises(ValueError, match='rigid, deformable'):
+        build(breathing, breathing_model='elastic')

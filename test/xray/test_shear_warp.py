@@ -175,3 +175,21 @@ def test_small_and_oblong_images():
 def test_unusable_detail_is_refused():
     with pytest.raises(ValueError, match='detail_px must be 16..4096'):
         ShearWarpProjector(4)
+
+
+@pytest.mark.parametrize('angles', [(0.0, 0.0), (1.5, 0.1), (0.2, 1.2)])
+def test_slabs_one_at_a_time_are_the_whole(angles):
+    """Slices across y, x and z; a slab has no border of its own."""
+    volume, table, seen = blobs_volume(), MaterialModel().table(), view(*angles)
+    projector = ShearWarpProjector(128)
+    whole = projector.area_density_g_cm2(volume, table, seen, REST)
+
+    def slabs():
+        for first, last in ((0, 3), (3, 15), (15, 24)):
+            pose = volume.patient_from_grid.copy()
+            pose[:3, 3] = volume.index_to_patient_m([0, 0, first])
+            yield first, Volume(volume.hu[first:last], volume.spacing_m, pose), table
+
+    assert projector.adds_up(volume, seen, REST)
+    parts = projector.of_slabs(volume, slabs(), seen, REST)
+    np.testing.assert_allclose(parts, whole, atol=2e-5 * whole.max())

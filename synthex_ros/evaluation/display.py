@@ -17,6 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from synthex_ros.evaluation.metrics import Array
+from synthex_ros.xray.display import (
+    AutomaticWindow,
+    DisplayChain,
+    FixedWindow,
+    Logarithm,
+    eight_bit,
+)
 
 Colour = tuple[int, int, int]
 
@@ -26,6 +33,7 @@ LANDMARKS: tuple[Colour, ...] = ((251, 146, 60), (244, 114, 182))
 TARGET: Colour = (74, 222, 128)
 TRUTH: Colour = (255, 255, 255)
 
+_PERCENTILES = (0.5, 99.7)
 _SUB = 4  # sub-pixel bits of drawing coordinates
 _MASK_ALPHA = 0.16
 _DETAIL_TEXT = 1.5  # details are shown small, several side by side
@@ -52,12 +60,14 @@ class Display:
         Raises:
             ValueError: no frames.
         """
-        logs = [np.log1p(image[::4, ::4].astype(np.float32)) for image in images]
-        if not logs:
+        some = [image[::4, ::4] for image in images]
+        if not some:
             raise ValueError('a display window needs at least one frame')
-        low, high = np.percentile(np.concatenate([log.ravel() for log in logs]), [0.5, 99.7])
-        shape = (logs[0].shape[0] * 4, logs[0].shape[1] * 4)
-        return cls((float(low), float(max(high, low + 1e-3))), shape, width_px)
+        shape = (some[0].shape[0] * 4, some[0].shape[1] * 4)
+        every = np.concatenate([image.ravel() for image in some])
+        logs = DisplayChain([Logarithm()]).tones(every[None])
+        window = AutomaticWindow(_PERCENTILES, max_samples=logs.size).measured(logs)
+        return cls(window, shape, width_px)
 
     def resized(self, width_px: int) -> Display:
         """Return the same window at another picture width [px]."""
@@ -77,12 +87,9 @@ class Display:
 
     def picture(self, counts: NDArray) -> NDArray[np.uint8]:
         """Return a frame as RGB, shape (height, width, 3), flipped and scaled."""
-        low, high = self.window
-        grey = (np.log1p(counts.astype(np.float32)) - low) / (high - low)
-        grey = self._scaled(np.clip(grey, 0, 1), cv2.INTER_AREA)
-        grey = np.clip(grey, 0, 1)  # cubic interpolation overshoots
-        picture = cv2.cvtColor((grey * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
-        return np.asarray(picture, np.uint8)
+        tones = DisplayChain([Logarithm(), FixedWindow(*self.window)]).tones(counts)
+        grey = eight_bit(self._scaled(np.clip(tones, 0, 1), cv2.INTER_AREA))
+        return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
 
     def mask(self, mask: NDArray) -> NDArray[np.uint8]:
         """Return a label image as 0 or 255, flipped and scaled with smooth edges."""

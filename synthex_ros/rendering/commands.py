@@ -55,6 +55,8 @@ def _add(parser: argparse.ArgumentParser, item: dataclasses.Field) -> None:
         is_text = item.metadata.get('sizes') is None
         kind = str if is_text else (int if item.name.endswith('_px') else float)
         options |= {'nargs': '*', 'type': kind}
+    elif isinstance(item.default, bool):
+        options['action'] = argparse.BooleanOptionalAction
     else:
         options['type'] = type(item.default)
     if item.name == 'anatomy':
@@ -69,6 +71,8 @@ def _add(parser: argparse.ArgumentParser, item: dataclasses.Field) -> None:
 def _help(item: dataclasses.Field) -> str:
     default = item.default
     shown = ' '.join(map(str, default)) if isinstance(default, tuple) else default
+    if isinstance(default, bool):
+        shown = 'on' if default else 'off'
     return f'{item.metadata["doc"]} (default {shown if shown != "" else "none"})'
 
 

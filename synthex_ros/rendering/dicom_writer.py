@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from synthex_ros import __version__
 from synthex_ros.rendering.display import window
 from synthex_ros.rendering.frame import RenderedFrame
+from synthex_ros.xray.realism import realism
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -135,7 +136,12 @@ def _describe_acquisition(data: Dataset, frame: RenderedFrame, count: int) -> No
     data.FieldOfViewShape, data.FieldOfViewDimensions = 'RECTANGLE', sides[::-1]
     data.FieldOfViewOrigin, data.FieldOfViewRotation = ['0', '0'], '0'
     data.FieldOfViewHorizontalFlip = 'YES'
-    data.DetectorType, data.Grid = 'SCINTILLATOR', 'NONE'
+    data.DetectorType = 'SCINTILLATOR'
+    with_grid = frame.settings.grid != 'none' and realism(frame.settings.realism).scatter
+    data.Grid = 'IN' if with_grid else 'NONE'
+    if frame.settings.image_intensifier:
+        data.IntensifierSize = _ds(float(min(sides)))
+        data.FieldOfViewShape, data.FieldOfViewDimensions = 'ROUND', min(sides)
     data.ImageAndFluoroscopyAreaDoseProduct = _ds(
         frame.radiograph.kerma_area_product_gy_m2 * count * _DGY_CM2_PER_GY_M2
     )
@@ -190,7 +196,8 @@ def _describe_cine(data: Dataset, frame: RenderedFrame, count: int) -> None:
 def _set_pixels(data: Dataset, images: list[NDArray[np.uint16]], frame: RenderedFrame) -> None:
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, 'MONOCHROME2'
     data.Rows, data.Columns = frame.counts.shape
-    data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
+    bits = frame.settings.detector_bits
+    data.BitsAllocated, data.BitsStored, data.HighBit = 16, bits, bits - 1
     data.PixelRepresentation = 0
     data.add_new('PixelData', 'OW', b''.join(image.astype('<u2').tobytes() for image in images))
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros import __version__
-from synthex_ros.rendering.display import display_picture
-from synthex_ros.rendering.open_field import open_field
+from synthex_ros.rendering.display import make_chain
 from synthex_ros.rendering.request import RenderSettings
+from synthex_ros.xray.display import DisplayChain
 from synthex_ros.xray.label_projection import StructureImage
 from synthex_ros.xray.renderer import AnatomyLayer, Radiograph
 
@@ -36,6 +36,21 @@ class Landmark:
     pixel_px: tuple[float, float]
     depth_m: float
     visible: bool
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One body of the device in the instance mask.
+
+    Attributes:
+        id: its number in the mask, from 1.
+        label: its class id in the mask of the device; 0 is not labelled there.
+        material: what it is made of.
+    """
+
+    id: int
+    label: int
+    material: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +93,10 @@ class RenderedFrame:
         world_from_patient: pose of the patient, shape (4, 4) [m].
         world_from_device: pose of the device's base, shape (4, 4) [m], or None.
         volume_sha256: hash of the CT.
+        open_field: pixels that collimator and image intensifier leave open, (rows, columns).
         make_stages: computes `stages`.
+        instances: bodies of the device, in the order of their ids; empty where not asked for.
+        instance_mask: id of the body that each pixel shows, (rows, columns), uint8, or None.
     """
 
     index: int
@@ -93,7 +111,10 @@ class RenderedFrame:
     world_from_patient: NDArray[np.float64]
     world_from_device: NDArray[np.float64] | None
     volume_sha256: str
+    open_field: NDArray[np.bool_]
     make_stages: Callable[[], Stages]
+    instances: tuple[Instance, ...] = ()
+    instance_mask: NDArray[np.uint8] | None = None
 
     @property
     def counts(self) -> NDArray[np.uint16]:
@@ -105,18 +126,24 @@ class RenderedFrame:
         """Class ids of the device, shape (rows, columns), uint8."""
         return self.radiograph.mask
 
-    @property
-    def open_field(self) -> NDArray[np.bool_]:
-        """Pixels that the collimator leaves open, shape (rows, columns)."""
-        return open_field(self.counts.shape, self.settings.field_px)
-
     def stages(self) -> Stages:
         """Return what the image is made of; computed anew at every call."""
         return self.make_stages()
 
-    def display(self) -> NDArray[np.uint8]:
-        """Return the picture for people: logarithm, window, patient's left on the right."""
-        return display_picture(self.counts, self.open_field)
+    def display_chain(self) -> DisplayChain:
+        """Return a new display chain as the settings want it."""
+        geometry = self.radiograph.view.geometry
+        return make_chain(self.settings, geometry, self.open_field)
+
+    def display(self, chain: DisplayChain | None = None) -> NDArray[np.uint8]:
+        """Return the picture for people: logarithm, window, patient's left on the right.
+
+        Args:
+            chain: the one that has shown the frames before; default `display_chain()`, which
+                shows a frame as if there were no other.
+        """
+        chain = chain or self.display_chain()
+        return chain.show(self.counts, 1 / self.settings.frame_rate_hz)
 
     def save(self, path: str | Path) -> list[Path]:
         """Write the image, the picture for people and the annotation beside it.
@@ -170,6 +197,11 @@ class RenderedFrame:
                 for mark in self.landmarks
             },
             'device_pixels': int(np.count_nonzero(self.mask)),
+            'image_intensifier': self.settings.image_intensifier,
+            'instances': [
+                {**vars(item), 'pixels': int(np.count_nonzero(self.instance_mask == item.id))}
+                for item in self.instances
+            ],
             'structure_pixels': {
                 name: int(np.count_nonzero(image.mask)) for name, image in self.structures.items()
             },

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.geometry import ProjectionGeometry
 from synthex_ros.xray.collimator import Collimator
+from synthex_ros.xray.intensifier import ImageIntensifier
 
 
 def make_collimator(shape_px: tuple[int, int], field_px: tuple[int, ...]) -> Collimator | None:
@@ -16,11 +18,15 @@ def make_collimator(shape_px: tuple[int, int], field_px: tuple[int, ...]) -> Col
     return Collimator(top / rows, bottom / rows, left / columns, right / columns)
 
 
-def open_field(shape_px: tuple[int, int], field_px: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the pixels that the collimator leaves open, shape (rows, columns)."""
-    is_open = np.ones(shape_px, bool)
+def open_field(
+    geometry: ProjectionGeometry,
+    field_px: tuple[int, ...],
+    intensifier: ImageIntensifier | None = None,
+) -> NDArray[np.bool_]:
+    """Return the pixels that collimator and image intensifier leave open, (rows, columns)."""
+    is_open = np.ones(geometry.shape_px, bool)
     if field_px:
         top, bottom, left, right = field_px
         is_open[:] = False
         is_open[top:bottom, left:right] = True
-    return is_open
+    return is_open if intensifier is None else intensifier.moved_labels(is_open, geometry)

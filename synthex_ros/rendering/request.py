@@ -20,6 +20,9 @@ DEVICES = ('none', 'continuum')
 _POSE = 'x y z [m] roll pitch yaw [rad]'
 
 
+GRIDS = ('none', 'focused')
+"""Anti-scatter grids: none, or a focused one of ratio 10:1."""
+
 CHAINS = ('ideal', 'full')
 """Effects of tube, scatter and panel: none of them, or all."""
 
@@ -36,6 +39,11 @@ def several(default: tuple, sizes: tuple[int, ...], doc: str) -> Any:
 
 def text(default: str, doc: str) -> Any:
     """Return a field that holds a text."""
+    return field(default=default, metadata={'doc': doc})
+
+
+def switch(default: bool, doc: str) -> Any:
+    """Return a field that is on or off."""
     return field(default=default, metadata={'doc': doc})
 
 
@@ -78,6 +86,17 @@ class RenderSettings:
     imaging_chain: str = text(
         'ideal', 'ideal, or full: heel effect, scatter, focal spot and lag as well'
     )
+    grid: str = text('none', 'anti-scatter grid of the full chain: none, or focused (10:1)')
+    detector_bits: int = number(16, 8, 16, 'bits of the digitiser')
+    panel_seed: int = number(-1, -1, 2**31 - 1, 'number of an uneven panel; -1 is an even one')
+    image_intensifier: bool = switch(False, 'image intensifier instead of a flat panel')
+    intensifier_pincushion_percent: float = number(
+        5.0, 0.0, 30.0, 'edge of its field too far out, part of the radius [%]'
+    )
+    intensifier_s_distortion_deg: float = number(0.0, -20.0, 20.0, 'turn of its edge [deg]')
+    intensifier_vignetting_percent: float = number(15.0, 0.0, 90.0, 'light lost at its edge [%]')
+    intensifier_glare_percent: float = number(10.0, 0.0, 50.0, 'veiling glare, part of light [%]')
+    intensifier_glare_reach_m: float = number(0.025, 1e-3, 0.1, 'mean way of scattered light [m]')
     realism: str = text('realistic', 'realistic; heuristic and naive leave physics out')
 
     device: str = text('none', 'none, continuum, or the path of a closed STL or OBJ mesh')
@@ -107,6 +126,25 @@ class RenderSettings:
         default=(), metadata={'doc': 'structures to project, such as heart vertebrae_T8'}
     )
     label_path_m: float = number(1e-3, 1e-6, 0.5, 'path inside that makes a pixel of a mask [m]')
+    instance_mask: bool = switch(False, 'mask that tells the bodies of the device apart')
+
+    display_window: tuple[float, ...] = several(
+        (), (0, 2), 'counts shown black and white; empty follows the image'
+    )
+    display_time_constant_s: float = number(
+        1.0, 1e-3, 1e4, 'time in which the window of a cine follows the image [s]'
+    )
+    display_edge_strength: float = number(0.0, 0.0, 20.0, 'edge enhancement; 0 is off')
+    display_edge_radius_m: float = number(1e-3, 1e-6, 0.05, 'its radius on the detector [m]')
+    display_frame_weight: float = number(
+        1.0, 1e-3, 1.0, 'weight of a new frame in the picture of a cine; 1 is no temporal filter'
+    )
+    display_motion: float = number(
+        0.0, 0.0, 10.0, 'change of log(1 + counts) taken as motion by that filter; 0 is off'
+    )
+    display_inverted: bool = switch(False, 'bone bright, as on film')
+    display_mirrored: bool = switch(True, 'columns mirrored to the radiological view')
+    display_upside_down: bool = switch(False, 'rows mirrored')
     formats: tuple[str, ...] = field(
         default=('png',), metadata={'doc': f'files to write: {", ".join(FORMATS)}'}
     )
@@ -145,6 +183,17 @@ class RenderSettings:
                 f'imaging_chain must be one of {", ".join(CHAINS)}, got {self.imaging_chain!r}'
                 + near_miss(self.imaging_chain, CHAINS)
             )
+        if self.grid not in GRIDS:
+            raise ValueError(
+                f'grid must be one of {", ".join(GRIDS)}, got {self.grid!r}'
+                + near_miss(self.grid, GRIDS)
+            )
+        if self.grid != 'none' and self.imaging_chain != 'full':
+            raise ValueError(
+                f'grid {self.grid!r} needs scatter that it can stop: set imaging_chain to full'
+            )
+        if self.display_window and not self.display_window[0] < self.display_window[1]:
+            raise ValueError(f'display_window must be low < high, got {self.display_window}')
         if not self.formats:
             raise ValueError(f'formats must name at least one of {", ".join(FORMATS)}')
         for name in self.formats:
@@ -196,6 +245,10 @@ def _checked(item: dataclasses.Field, value: Any) -> Any:
         if not isinstance(value, str):
             raise ValueError(f'{item.name} must be a text, got {value!r}')
         return value
+    if isinstance(item.default, bool):
+        if not isinstance(value, (bool, np.bool_)):
+            raise ValueError(f'{item.name} must be true or false, got {value!r}')
+        return bool(value)
     whole = isinstance(item.default, int)
     value = _number(item.name, value, whole)
     low, high = item.metadata['range']

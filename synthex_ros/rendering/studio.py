@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,25 +19,26 @@ from synthex_ros.geometry import (
     make_pose,
     transform_points,
 )
-from synthex_ros.rendering.frame import Landmark, RenderedFrame, Stages
+from synthex_ros.rendering.frame import Instance, Landmark, RenderedFrame, Stages
 from synthex_ros.rendering.open_field import make_collimator, open_field
 from synthex_ros.rendering.request import RenderSettings
 from synthex_ros.rendering.subject import DeviceShot, check_in_front, make_subject
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.xray.detector import Detector
-from synthex_ros.xray.device_layer import signal_behind, trace_bodies
+from synthex_ros.xray.device_layer import instance_image, trace_bodies
 from synthex_ros.xray.imaging_chain import ImagingChain
-from synthex_ros.xray.label_projection import LabelProjector
+from synthex_ros.xray.intensifier import ImageIntensifier
+from synthex_ros.xray.label_projection import LabelProjector, StructureImage
 from synthex_ros.xray.lag import LagMemory
 from synthex_ros.xray.realism import realism
 from synthex_ros.xray.renderer import (
     ENERGIES,
     REFERENCE_POINT_BEFORE_ISOCENTER_M,
-    AnatomyLayer,
     ExposureControl,
     Renderer,
     Technique,
 )
+from synthex_ros.xray.scatter import AntiScatterGrid, KernelScatter
 from synthex_ros.xray.scene import Scene
 from synthex_ros.xray.shear_warp import ShearWarpProjector
 
@@ -118,7 +118,9 @@ class Studio:
             memory=memory,
             interval_s=1 / settings.frame_rate_hz,
         )
-        radiograph.mask[~open_field(radiograph.mask.shape, settings.field_px)] = 0
+        tube = self.renderer.chain.intensifier
+        is_open = open_field(view.geometry, settings.field_px, tube)
+        radiograph.mask[~is_open] = 0
         if bodies and not radiograph.mask.any():
             logger.warning('frame %d: the device lies outside the beam and is not seen', index)
         return RenderedFrame(
@@ -129,17 +131,14 @@ class Studio:
             primary_deg=settings.lao_deg + share * settings.sweep_deg,
             secondary_deg=settings.cran_deg,
             landmarks=self._landmarks(view, patient, device),
-            structures={
-                name: self._patient.labels.project(name, view, patient, settings.label_path_m)
-                for name in settings.labels
-            },
-            depth_m=_entry_distance(bodies, view, radiograph.mask),
+            structures={name: self._structure(name, view, patient) for name in settings.labels},
+            depth_m=_entry_distance(bodies, view, radiograph.mask, tube),
             world_from_patient=patient,
             world_from_device=device.world_from_device if device else None,
             volume_sha256=self._patient.sha256,
-            make_stages=lambda: self._stages(
-                self.renderer.anatomy(view, patient, technique), bodies
-            ),
+            open_field=is_open,
+            make_stages=lambda: self._stages(view, patient, technique, bodies),
+            **self._instances(bodies, view, is_open),
         )
 
     def view(self, share: float = 0.0) -> View:
@@ -160,8 +159,15 @@ class Studio:
         level = realism(settings.realism)
         chain = ImagingChain.full() if settings.imaging_chain == 'full' else ImagingChain()
         shape = (settings.size_px, settings.size_px)
-        chain = replace(chain, collimator=make_collimator(shape, settings.field_px))
-        detector, chain = level.applied(Detector(), chain)
+        if chain.scatter is not None and settings.grid != 'none':
+            chain = replace(chain, scatter=KernelScatter(AntiScatterGrid()))
+        chain = replace(
+            chain,
+            collimator=make_collimator(shape, settings.field_px),
+            panel_seed=settings.panel_seed if settings.panel_seed >= 0 else None,
+            intensifier=_intensifier(settings),
+        )
+        detector, chain = level.applied(_detector(settings), chain)
         return Renderer(
             self._patient.scene,
             self._technique,
@@ -210,26 +216,45 @@ class Studio:
         if visible and self.settings.field_px:
             top, bottom, left, right = self.settings.field_px
             visible = top - 0.5 <= v <= bottom - 0.5 and left - 0.5 <= u <= right - 0.5
+        tube = self.renderer.chain.intensifier
+        if tube is not None:
+            u, v = tube.distort_points([u, v], view.geometry)
+            visible = visible and tube.contains([u, v], view.geometry)
         x, y, z = (float(value) for value in point)
         depth = float(view.to_source(point)[2])
         return Landmark(name, (x, y, z), (float(u), float(v)), depth, bool(visible))
 
-    def _stages(self, layer: AnatomyLayer, bodies: list[Body]) -> Stages:
+    def _structure(self, name: str, view: View, patient: NDArray[np.float64]) -> StructureImage:
+        """Return a structure where the image shows it."""
+        least_m, tube = self.settings.label_path_m, self.renderer.chain.intensifier
+        image = self._patient.labels.project(name, view, patient, least_m)
+        if tube is None:
+            return image
+        return replace(image, path_m=tube.moved(image.path_m, view.geometry))
+
+    def _instances(
+        self, bodies: list[Body], view: View, is_open: NDArray[np.bool_]
+    ) -> dict[str, Any]:
+        """Return what a frame knows about single bodies, if that is wanted."""
+        if not self.settings.instance_mask:
+            return {}
+        tube, mask = self.renderer.chain.intensifier, instance_image(bodies, view)
+        if tube is not None:
+            mask = tube.moved_labels(mask, view.geometry)
+        mask[~is_open] = 0
+        named = enumerate(bodies, start=1)
+        instances = tuple(Instance(index, body.label, body.material) for index, body in named)
+        return {'instances': instances, 'instance_mask': mask}
+
+    def _stages(
+        self, view: View, patient: NDArray[np.float64], technique: Technique, bodies: list[Body]
+    ) -> Stages:
         """Return primary and scattered signal as the renderer hands them to the detector."""
-        renderer, view = self.renderer, layer.view
-        beam = renderer.beam(layer.technique)
-        devices = trace_bodies(bodies, view, renderer.supersampling)
-        covered = signal_behind(devices, layer, renderer.scene, beam, renderer.chain.focal_spot)
-        primary = layer.signal_kev.copy()
-        if covered is not None:
-            rows = np.repeat(np.arange(len(covered.starts) - 1), np.diff(covered.starts))
-            primary[rows, covered.columns] = covered.values[0]
-        gain = np.float32(beam.gain_counts_kev(view.geometry))
-        scatter = np.zeros_like(primary)
-        if layer.scatter is not None:
-            size = primary.shape[::-1]
-            scatter = cv2.resize(layer.scatter.signal_kev, size, interpolation=cv2.INTER_LINEAR)
-        return Stages(layer, renderer.scene.table.names, gain * primary, gain * scatter)
+        layer = self.renderer.anatomy(view, patient, technique)
+        image = self.renderer.expected_kev(view, bodies, layer=layer)
+        gain = np.float32(self.renderer.beam(technique).gain_counts_kev(view.geometry))
+        names = self.renderer.scene.table.names
+        return Stages(layer, names, gain * image.primary_kev, gain * image.scatter_kev)
 
 
 def _anatomy_key(settings: RenderSettings) -> tuple:
@@ -260,10 +285,33 @@ def _technique(settings: RenderSettings) -> Technique:
     )
 
 
-def _entry_distance(bodies: list[Body], view: View, mask: NDArray[np.uint8]) -> NDArray:
+def _detector(settings: RenderSettings) -> Detector:
+    """Return the panel; electronic noise is the same part of full scale with any bits."""
+    panel = Detector(bits=settings.detector_bits)
+    share = panel.full_scale / Detector().full_scale
+    return replace(panel, electronic_noise_counts=share * panel.electronic_noise_counts)
+
+
+def _intensifier(settings: RenderSettings) -> ImageIntensifier | None:
+    if not settings.image_intensifier:
+        return None
+    return ImageIntensifier(
+        settings.intensifier_pincushion_percent,
+        settings.intensifier_s_distortion_deg,
+        settings.intensifier_vignetting_percent,
+        settings.intensifier_glare_percent / 100,
+        settings.intensifier_glare_reach_m,
+    )
+
+
+def _entry_distance(
+    bodies: list[Body], view: View, mask: NDArray[np.uint8], tube: ImageIntensifier | None
+) -> NDArray[np.float32]:
     """Return the distance to the near surface of labelled bodies where the mask shows them [m]."""
-    depth = np.full(mask.shape, np.inf)
+    depth = np.full(mask.shape, np.inf, np.float32)
     for item in trace_bodies([body for body in bodies if body.label], view):
         part = depth[item.layer.slices]
-        np.minimum(part, item.layer.entry_m, out=part)
+        np.minimum(part, item.layer.entry_m, out=part, casting='same_kind')
+    if tube is not None:
+        depth = tube.moved_nearest(depth, view.geometry, np.inf)
     return np.where((mask > 0) & np.isfinite(depth), depth, np.nan).astype(np.float32)

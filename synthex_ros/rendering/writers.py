@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from synthex_ros.rendering.dicom_writer import write_dicom
 from synthex_ros.rendering.frame import RenderedFrame
 from synthex_ros.rendering.request import RenderSettings, near_miss
+from synthex_ros.xray.display import DisplayChain
 
 SUFFIXES = {'.png': 'png', '.tif': 'tiff', '.tiff': 'tiff', '.npy': 'npy', '.dcm': 'dicom'}
 
@@ -54,6 +55,7 @@ class FrameWriter:
         self._frames: list[RenderedFrame] = []
         self._entries: list[dict[str, Any]] = []
         self.files: list[Path] = []
+        self._chain: DisplayChain | None = None
 
     def add(self, frame: RenderedFrame) -> None:
         """Write one frame's images; what a multi-frame file needs is kept until `finish`."""
@@ -70,7 +72,8 @@ class FrameWriter:
                 images[name] = path.name
         labels = write_labels(self.folder, number, frame)
         picture = self.folder / f'display{number}.png'
-        write_picture(picture, frame.display())
+        self._chain = self._chain or frame.display_chain()
+        write_picture(picture, frame.display(self._chain))
         self.files += [*labels.values(), picture]
         files = {**images, 'display': picture.name, **{k: v.name for k, v in labels.items()}}
         self._entries.append({**frame.annotation(), 'files': files})
@@ -117,13 +120,16 @@ def save_single(frame: RenderedFrame, path: Path) -> list[Path]:
 def write_labels(
     folder: Path, number: str, frame: RenderedFrame, prefix: str = ''
 ) -> dict[str, Path]:
-    """Write device mask and depth, and a mask and path length for each structure."""
+    """Write masks of device and instances, depth, and mask and path length of each structure."""
     files: dict[str, Path] = {}
     if frame.settings.device != 'none':
         files['mask'] = folder / f'{prefix}mask{number}.png'
         write_picture(files['mask'], frame.mask)
         files['depth'] = folder / f'{prefix}depth{number}.npy'
         _write_array(files['depth'], frame.depth_m)
+    if frame.instance_mask is not None:
+        files['instances'] = folder / f'{prefix}instances{number}.png'
+        write_picture(files['instances'], frame.instance_mask)
     for name, image in frame.structures.items():
         files[f'mask_{name}'] = folder / f'{prefix}mask_{name}{number}.png'
         write_picture(files[f'mask_{name}'], image.mask.astype(np.uint8) * 255)

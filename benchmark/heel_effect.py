@@ -9,22 +9,16 @@ to the target's face are left out.
 """
 
 import argparse
-import itertools
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from heel_profiles import compare
 from rich.console import Console
 from rich.table import Table
 
-from synthex_ros.xray.beam import Beam, Technique
-from synthex_ros.xray.detector import Detector
-from synthex_ros.xray.heel_effect import signal_behind_anode
-
-ANODES_DEG, VOLTAGES_KV = (8, 12, 16), (60, 80, 100, 120, 150)
-NEAREST_TO_FACE_DEG = 2
 SHOWN_EVERY_DEG = 4
 
 
@@ -43,28 +37,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description='Heel effect against SpekPy.')
     parser.add_argument('--spekpy', default=sys.executable, help='a Python that has SpekPy')
     stored = spekpy_spectra(parser.parse_args().spekpy)
-    angles = stored['angles_deg']
+    profiles = compare(stored)
     table = Table(title='Signal over that of the central ray: ours (difference to SpekPy in %)')
     table.add_column('anode, tube')
+    angles = stored['angles_deg']
     columns = np.flatnonzero(angles % SHOWN_EVERY_DEG == 0)
     for angle in angles[columns]:
         table.add_column(f'{angle:+d} deg', justify='right')
     worst = 0.0
-    for anode, voltage in itertools.product(ANODES_DEG, VOLTAGES_KV):
-        energies, fluence = (stored[f'{k}_{anode}_{voltage}'] for k in ('energies', 'fluence'))
-        usable = energies >= 10
-        response = Detector().efficiency(energies[usable]) * energies[usable]
-        peer = fluence[:, usable] @ response
-        peer /= peer[angles == 0]
-        shown = anode + angles >= NEAREST_TO_FACE_DEG
-        beam = Beam(Technique(voltage), Detector())
-        sine = np.sin(np.radians(np.where(shown, anode + angles, 90)))
-        ours = signal_behind_anode(beam, anode, 1 / sine)
-        change = 100 * (ours / peer - 1)
-        cells = [f'{ours[n]:.3f} ({change[n]:+.1f})' if shown[n] else '-' for n in columns]
-        table.add_row(f'{anode} deg, {voltage} kV', *cells)
-        if anode == 12:
-            worst = max(worst, float(np.abs(change[shown]).max()))
+    for profile in profiles:
+        ours, change = profile.ours, profile.change_percent
+        cells = [f'{ours[n]:.3f} ({change[n]:+.1f})' for n in columns]
+        table.add_row(
+            f'{profile.anode_deg} deg, {profile.voltage_kv} kV',
+            *('-' if 'nan' in cell else cell for cell in cells),
+        )
+        if profile.anode_deg == 12:
+            worst = max(worst, float(np.nanmax(np.abs(change))))
     Console().print(table)
     print(f'12 degree anode, worst {worst:.1f} %')
     return int(worst > 2)

@@ -1,0 +1,99 @@
+"""Path lengths through meshes against analytic solids and against exact polyhedra."""
+
+from __future__ import annotations
+
+import numpy as np
+import trimesh
+
+from benchmark.validation import solids
+from benchmark.validation.plots import COLOURS, legend, panels
+from benchmark.validation.section import Check, Plot, Section, Table
+from synthex_ros.geometry import CArm, pose_from_parameters, transform_points
+from synthex_ros.xray.mesh_tracer import trace
+
+LIMIT_PERCENT = 0.1
+EXACT_LIMIT_M = 1e-12
+CENTRE_M, RPY = (0.012, -0.017, 0.69), (0.4, 1.1, -0.3)
+RADIUS_M, BORE_M, LENGTH_M, SIDES_M = 3e-3, 2e-3, 35e-3, (0.03, 0.02, 0.04)
+SPHERE_M = 15e-3
+
+
+def traced(mesh: trimesh.Trimesh, geometry) -> np.ndarray:
+    """Return the path image of a mesh at the common pose [m]."""
+    pose = pose_from_parameters(CENTRE_M, RPY)
+    vertices = transform_points(pose, mesh.vertices)
+    return trace(vertices, np.asarray(mesh.faces, np.int32), geometry).full(geometry.shape_px)
+
+
+def rmse_percent(image: np.ndarray, truth: np.ndarray) -> float:
+    """Return the relative RMSE [%]."""
+    return 100 * float(np.sqrt(np.mean((image - truth) ** 2) / np.mean(truth**2)))
+
+
+def section(quick: bool) -> Section:
+    """Compare solids, refine their meshes, and compare with the meshes' own half-spaces."""
+    geometry = CArm().geometry()
+    rays = solids.Rays.of(geometry, CENTRE_M, RPY)
+    sections = (16, 32, 64, 128, 256, 512)
+    tall = solids.cylinder(rays, RADIUS_M, LENGTH_M)
+    wall = tall - solids.cylinder(rays, BORE_M, LENGTH_M)
+    solid_errors: dict[str, list[tuple[int, float]]] = {'sphere': [], 'cylinder': [], 'tube': []}
+    for level in range(2, 6 if quick else 7):
+        mesh = trimesh.creation.icosphere(level, SPHERE_M)
+        error = rmse_percent(traced(mesh, geometry), solids.sphere(rays, SPHERE_M))
+        solid_errors['sphere'].append((len(mesh.faces), error))
+    for count in sections:
+        rod = trimesh.creation.cylinder(RADIUS_M, LENGTH_M, sections=count)
+        tube = trimesh.creation.annulus(BORE_M, RADIUS_M, LENGTH_M, sections=count)
+        for name, mesh, truth in (('cylinder', rod, tall), ('tube', tube, wall)):
+            error = rmse_percent(traced(mesh, geometry), truth)
+            solid_errors[name].append((len(mesh.faces), error))
+    exact = {
+        'box': trimesh.creation.box(SIDES_M),
+        'cylinder of 64 sides': trimesh.creation.cylinder(RADIUS_M, LENGTH_M, sections=64),
+        'sphere of 1280 faces': trimesh.creation.icosphere(3, SPHERE_M),
+    }
+    exact_m = {
+        name: float(np.abs(traced(mesh, geometry) - solids.polyhedron(rays, mesh)).max())
+        for name, mesh in exact.items()
+    }
+    box = rmse_percent(traced(exact['box'], geometry), solids.box(rays, SIDES_M))
+    checks = [
+        Check(f'{name}, {errors[-1][0]} faces, relative RMSE', errors[-1][1], LIMIT_PERCENT)
+        for name, errors in solid_errors.items()
+    ]
+    checks.append(Check('box, relative RMSE', box, LIMIT_PERCENT))
+    checks += [
+        Check(f'{name} against its half-spaces, worst ray', value, EXACT_LIMIT_M, 'm')
+        for name, value in exact_m.items()
+    ]
+    rows = [
+        (
+            name,
+            *(
+                f'{error:.3f} % ({faces})'
+                for faces, error in errors[:: max(1, len(errors) // 4)][:4]
+            ),
+        )
+        for name, errors in solid_errors.items()
+    ]
+    return Section(
+        'Path length through meshes',
+        'A sphere, a rod, a tube and a box, turned and off the axis, on 512 x 512 pixels. '
+        'First against the chords of the ideal solids: what remains is the flatness of the faces, '
+        'and falls with their number. Then against the convex hull of the very same faces, cut '
+        'out of each ray by half-spaces: what remains is the tracer alone, in metres.',
+        checks,
+        [Table(('relative RMSE (faces)', 'coarse', 'finer', 'fine', 'finest'), rows)],
+        [_plot(solid_errors)],
+        'gVXR, an independent renderer of meshes, is not part of this run.',
+    )
+
+
+def _plot(errors: dict[str, list[tuple[int, float]]]) -> Plot:
+    figure, axes = panels(1, 5.6)
+    for colour, (name, pairs) in zip(COLOURS, errors.items(), strict=False):
+        axes[0].loglog(*zip(*pairs, strict=True), 'o-', ms=4, lw=1.3, color=colour, label=name)
+    axes[0].set(xlabel='faces of the mesh', ylabel='relative RMSE of the path [%]')
+    legend(axes[0])
+    return Plot('mesh_paths', figure, 'Deviation from the ideal solid by number of faces')

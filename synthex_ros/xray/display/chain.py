@@ -19,7 +19,11 @@ WHITE = 255.0
 
 
 class DisplayStep(Protocol):
-    """One step of a display chain."""
+    """One step of a display chain.
+
+    A step that only moves pixels may say so with `keeps_values = True`: at the end of a chain it
+    then acts on the 8-bit picture, a quarter of the memory.
+    """
 
     def apply(self, image: Image, state: Any, interval_s: float) -> tuple[Image, Any]:
         """Return the image after this step, and what the step must know at the next frame.
@@ -43,6 +47,10 @@ class DisplayChain:
     def __init__(self, steps: Sequence[DisplayStep]) -> None:
         self.steps = tuple(steps)
         self.states: list[Any] = [None] * len(self.steps)
+        self._work = np.empty((0, 0), np.float32)
+        self._last = len(self.steps)
+        while self._last and getattr(self.steps[self._last - 1], 'keeps_values', False):
+            self._last -= 1
 
     def reset(self) -> None:
         """Forget all frames."""
@@ -58,18 +66,31 @@ class DisplayChain:
         Raises:
             ValueError: the frame is not a grey image, or the interval is not positive.
         """
-        if np.ndim(counts) != 2 or not np.size(counts):
-            raise ValueError(f'counts must have shape (rows, columns), got {np.shape(counts)}')
-        if not interval_s > 0:
-            raise ValueError(f'interval_s must be positive, got {interval_s:g}')
+        _check(counts, interval_s)
         image = np.array(counts, np.float32, order='C')
-        for index, step in enumerate(self.steps):
-            image, self.states[index] = step.apply(image, self.states[index], interval_s)
-        return image
+        return self._applied(image, 0, len(self.steps), interval_s)
 
     def show(self, counts: NDArray, interval_s: float = 1 / 15) -> NDArray[np.uint8]:
         """Return the picture of a frame, shape (rows, columns), uint8; see `tones`."""
-        return eight_bit(self.tones(counts, interval_s))
+        _check(counts, interval_s)
+        if self._work.shape != counts.shape:
+            self._work = np.empty(counts.shape, np.float32)
+        np.copyto(self._work, counts, casting='unsafe')
+        grey = eight_bit(self._applied(self._work, 0, self._last, interval_s))
+        return self._applied(grey, self._last, len(self.steps), interval_s)
+
+    def _applied(self, image: Any, first: int, last: int, interval_s: float) -> Any:
+        for index in range(first, last):
+            step = self.steps[index]
+            image, self.states[index] = step.apply(image, self.states[index], interval_s)
+        return image
+
+
+def _check(counts: NDArray, interval_s: float) -> None:
+    if np.ndim(counts) != 2 or not np.size(counts):
+        raise ValueError(f'counts must have shape (rows, columns), got {np.shape(counts)}')
+    if not interval_s > 0:
+        raise ValueError(f'interval_s must be positive, got {interval_s:g}')
 
 
 def eight_bit(tones: Image) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -110,13 +110,14 @@ class Flip:
 
     horizontal: bool = False
     vertical: bool = False
+    keeps_values: ClassVar[bool] = True
 
     def apply(self, image: Image, state: Any, interval_s: float) -> tuple[Image, Any]:
         """Return the mirrored image."""
         if not self.horizontal and not self.vertical:
             return image, None
         way = -1 if self.horizontal and self.vertical else int(self.horizontal)
-        return np.asarray(cv2.flip(image, way), np.float32).reshape(image.shape), None
+        return np.asarray(cv2.flip(image, way), image.dtype).reshape(image.shape), None
 
 
 def _blurred(image: Image, down_px: float, across_px: float) -> Image:

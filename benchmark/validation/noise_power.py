@@ -28,7 +28,7 @@ def spectrum(pixels: int, frames: int) -> dict:
     beam = Beam(Technique(80.0, 2.0), detector)
     depth = beam.mass_attenuation_cm2_g(('water',))[0] * WATER_CM
     mean, square = beam.pixel_weights(geometry).astype(float) @ np.exp(-depth)
-    shape, gain, rng = (FRAME_PX, FRAME_PX), 30_000 / mean, np.random.default_rng(7)
+    shape, gain, rng = (FRAME_PX, FRAME_PX), 30_000 / mean, np.random.default_rng([7, pixels])
     signal, variance = (np.full(shape, value, np.float32) for value in (mean, square))
     power, window = np.zeros((ROI_PX, ROI_PX)), _window()
     for _ in range(frames):
@@ -102,11 +102,12 @@ def section(quick: bool) -> Section:
     return Section(
         'Noise power',
         f'Even exposures behind {WATER_CM:g} cm of water (80 kV, 2 mAs), tiles of {ROI_PX} x '
-        f'{ROI_PX} pixels under a Hann window, squared Fourier transform over '
-        'the squared signal, averaged over rings. Model: compound Poisson quanta of the '
-        'beam with the Swank factor, through the same filter as the signal, plus white read-out '
-        'and rounding noise. The efficiency is squared signal to noise over the number '
-        'of quanta that arrive, counted with the full spectrum; model: CsI absorption times the spread of energies times the Swank factor.',
+        f'{ROI_PX} pixels under a Hann window, squared Fourier transform over the squared signal, '
+        'averaged over rings. Model: compound Poisson quanta of the beam with the Swank factor, '
+        'through the same filter as the signal, plus white read-out and rounding noise. The '
+        'efficiency is squared signal to noise over the number of quanta that arrive, counted '
+        'with the full spectrum; model: CsI absorption times the spread of energies times the '
+        'Swank factor.',
         checks,
         [Table(('normalised noise power [mm²]', 'measured', 'model', 'deviation'), rows)],
         [_plot(results)],

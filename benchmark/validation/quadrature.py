@@ -64,7 +64,7 @@ def deviations(beam: Beam, paths_cm: np.ndarray) -> np.ndarray:
 def section(quick: bool) -> Section:
     """Scan voltages, filtrations, detectors and paths."""
     paths = path_grid(quick)
-    voltages = range(40, 151, 20 if quick else 5)
+    voltages = range(40, 151, 20 if quick else 10)
     worst, found = {}, []
     for (name, detector), filtration in itertools.product(DETECTORS.items(), FILTRATIONS_MM):
         for voltage in voltages:
@@ -120,7 +120,7 @@ def _plot(worst: dict, by_nodes: dict, voltages: list[int]) -> Plot:
             text = filtration if style == '-' else None
             axes[0].semilogy(voltages, values, style, color=colour, lw=1.3, label=text)
     axes[0].set(
-        title='lines 600 um CsI, dotted 150 µm',
+        title='lines 600 µm CsI, dotted 150 µm',
         xlabel='tube voltage [kV]',
         ylabel='worst deviation of the signal [%]',
         ylim=(1e-5, 3),

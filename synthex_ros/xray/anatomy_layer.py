@@ -40,6 +40,12 @@ class AnatomyLayer:
     profile: NDArray[np.float32] | None = None
     scatter: ScatteredSignal | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the images [bytes]."""
+        images = (self.area_density_g_cm2, self.signal_kev, self.variance_kev2, self.profile)
+        return sum(image.nbytes for image in images if image is not None)
+
 
 def expose_anatomy(
     area_density_g_cm2: NDArray[np.float32],

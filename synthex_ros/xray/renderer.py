@@ -35,6 +35,11 @@ __all__ = ['AnatomyLayer', 'ExposureControl', 'Radiograph', 'Renderer', 'Techniq
 
 ENERGIES = 8
 
+LAYER_BYTES = 320 * 2**20
+"""Memory for the anatomy of views that were seen before."""
+AREA_SHARE = 0.6
+"""Part of it that is the area densities, which layers share with their own cache."""
+
 # Where the isocentre of a C-arm lies between focal spot and detector, when nobody says.
 ISOCENTER_SHARE = 0.700 / 1.020
 REFERENCE_POINT_BEFORE_ISOCENTER_M = 0.15
@@ -93,7 +98,8 @@ class Renderer:
             supersampling: rays per pixel side through devices; raise it for wires thinner than a
                 pixel.
             threads: of the work of every frame; default all of numba's. New views take all.
-            cached_layers: how many views (and breathing phases) are kept, about 6 MB each.
+            cached_layers: how many views (and breathing phases) are kept, as far as they take no
+                more than `LAYER_BYTES`; about 6 MB each at 512 x 512.
             reference_distance_m: focal spot to the point where air kerma is reported [m]; default
                 0.15 m before an isocentre at 0.686 of the source-to-detector distance.
             chain: effects of tube, collimator and panel; default none.
@@ -107,8 +113,12 @@ class Renderer:
         self.threads = threads
         self.reference_distance_m = reference_distance_m
         self.chain = chain or ImagingChain()
-        self._areas: LruCache[NDArray[np.float32]] = LruCache(cached_layers)
-        self._layers: LruCache[AnatomyLayer] = LruCache(cached_layers)
+        self._areas: LruCache[NDArray[np.float32]] = LruCache(
+            cached_layers, AREA_SHARE * LAYER_BYTES, lambda area: area.nbytes
+        )
+        self._layers: LruCache[AnatomyLayer] = LruCache(
+            cached_layers, LAYER_BYTES, lambda layer: layer.nbytes
+        )
         self._maps: LruCache[PanelMaps | None] = LruCache(2)
         self._beams: LruCache[Beam] = LruCache(cached_layers)
 

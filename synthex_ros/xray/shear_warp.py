@@ -23,7 +23,7 @@ from synthex_ros.geometry import View
 from synthex_ros.xray.parallel import parallel
 from synthex_ros.xray.projector import Rays, rays_in_grid
 from synthex_ros.xray.ray_marcher import RayMarcher
-from synthex_ros.xray.shear_warp_kernels import make_kernels
+from synthex_ros.xray.shear_warp_kernels import accumulate, warp
 from synthex_ros.xray.voxel_densities import DensityStore, VoxelDensities, pack
 
 Array = NDArray[np.float64]
@@ -138,11 +138,19 @@ class ShearWarpProjector:
             shape, strides = _as_kji(packed, order)
             lanes = packed.levels.shape[3]
             part = np.zeros((plane.size[1], plane.size[0], lanes), np.float32)
-            accumulate = make_kernels(lanes)[0]
+            tag = (0,) * lanes
             normal, cut = _detector_plane(moved, shape)
             with parallel():
                 accumulate(
-                    packed.levels.reshape(-1), shape, strides, moved[0], normal, cut, *where, part
+                    tag,
+                    packed.levels.reshape(-1),
+                    shape,
+                    strides,
+                    moved[0],
+                    normal,
+                    cut,
+                    *where,
+                    part,
                 )
             sums = part if sums is None else np.add(sums, part, out=sums)
         out = np.zeros((len(packed.names), *shape_px), np.float32)
@@ -150,9 +158,9 @@ class ShearWarpProjector:
             return out
         scale = (100 * packed.unit_g_cm3).astype(np.float32)
         with parallel():
-            make_kernels(sums.shape[2])[1](
-                sums, (source, corner, along_u, along_v), spacing[order], plane.reference,
-                plane.first, plane.step, scale, out,
+            warp(
+                (0,) * sums.shape[2], sums, (source, corner, along_u, along_v), spacing[order],
+                plane.reference, plane.first, plane.step, scale, out,
             )  # fmt: skip
         return out
 
@@ -180,10 +188,10 @@ class ShearWarpProjector:
         scale = (100 * densities.unit_g_cm3).astype(np.float32)
         flat, where = densities.levels.reshape(-1), (plane.reference, plane.first, plane.step)
         spacing = np.asarray(volume.spacing_m)[order]
-        accumulate, warp = make_kernels(lanes)
+        tag = (0,) * lanes
         with parallel():
-            accumulate(flat, shape, strides, source, normal, cut, *where, sums)
-            warp(sums, rays, spacing, *where, scale, out)
+            accumulate(tag, flat, shape, strides, source, normal, cut, *where, sums)
+            warp(tag, sums, rays, spacing, *where, scale, out)
         return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 
 import numpy as np
@@ -79,9 +79,13 @@ class Spectrum:
         """Return the parts of `air_kerma_gy` by energy [Gy], shape (K,)."""
         if not distance_m > 0:
             raise ValueError(f'distance_m must be positive, got {distance_m:g}')
+        return self._kerma_gy_mas * (charge_mas / distance_m**2)
+
+    @cached_property
+    def _kerma_gy_mas(self) -> NDArray[np.float64]:
+        """Air kerma by energy of 1 mAs at 1 m [Gy], shape (K,)."""
         absorption = mass_energy_absorption_cm2_g('air', self.energies_kev)
-        kev_per_g = self.fluence_cm2_mas * self.energies_kev * absorption
-        return kev_per_g * (JOULE_PER_KEV * 1e3 * charge_mas / distance_m**2)
+        return self.fluence_cm2_mas * self.energies_kev * absorption * (JOULE_PER_KEV * 1e3)
 
     def half_value_layer_mm(self, material: str = 'Al') -> float:
         """Return the filter thickness that halves the air kerma [mm]."""

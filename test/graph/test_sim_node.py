@@ -132,7 +132,7 @@ def newest_view(listener, stamp_ns):
 def test_frames_carry_one_stamp_and_a_geometry_that_projects_the_true_tip(make_bench):
     bench = make_bench(frame_rate_hz=10.0)
     bench.frames(3)
-    stamp_ns = bench.listener.stamps(topics.IMAGE_RAW)[-1]
+    stamp_ns = bench.listener.stamps(topics.IMAGE_RAW)[-2]  # truth comes behind the frame
     view, got = newest_view(bench.listener, stamp_ns)
     tip_world = messages.pose_matrix(got[topics.TRUTH_TIP].pose)[:3, 3]
     marks = messages.from_landmarks(got[topics.TRUTH_LANDMARKS])

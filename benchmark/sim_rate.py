@@ -88,6 +88,7 @@ def main() -> int:
             f'sim.frame_rate_hz:={args.rate}',
             'sim.time_mode:=real_time',
             'sim.imaging_chain:=full',
+            'sim.frame_threads:=0',
             *args.overrides,
         ],
     )

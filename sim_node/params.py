@@ -60,7 +60,7 @@ class SimParams:
     realism: str = choice(
         'realistic', ('realistic', 'heuristic', 'naive'), 'simpler ones leave physics out'
     )
-    frame_threads: int = bounded(0, 0, 64, 'threads that render a frame; 0 is all cores')
+    frame_threads: int = bounded(1, 0, 64, 'threads that render a frame; 0 is all cores')
     latency_s: float = bounded(0.0, 0.0, 2.0, 'delay from exposure to delivery [s]')
     jitter_s: float = bounded(0.0, 0.0, 1.0, 'standard deviation of a half-normal extra delay [s]')
     drop_rate: float = bounded(0.0, 0.0, 1.0, 'share of frames lost')

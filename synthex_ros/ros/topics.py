@@ -52,5 +52,3 @@ TRUTH_CENTERLINE = f'{TRUTH}/centerline'  # nav_msgs/Path
 # Absolute: one a graph, whatever the namespace.
 CLOCK = '/clock'  # rosgraph_msgs/Clock
 DIAGNOSTICS = '/diagnostics'  # diagnostic_msgs/DiagnosticArray
-TF = '/tf'  # tf2_msgs/TFMessage, written by the recorder
-TF_STATIC = '/tf_static'  # tf2_msgs/TFMessage

@@ -20,7 +20,7 @@ from synthex_ros.simulation.room import Exposure, Room
 
 
 class SimPublisher:
-    """Sink of the simulator's events; the image of a frame goes out last.
+    """Sink of the simulator's events; the image is the last part of a frame, truth comes behind.
 
     Args:
         node: owner of the publishers.

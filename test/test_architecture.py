@@ -192,3 +192,31 @@ def test_share_files_are_found_in_checkout_and_prefix(monkeypatch, tmp_path):
     monkeypatch.delenv('AMENT_PREFIX_PATH')
     with pytest.raises(FileNotFoundError, match='install with ./run, pip or colcon'):
         resources.share_folder()
+
+
+def kernels_made_by_functions(tree):
+    """Return the names of numba kernels with a disk cache that are defined inside a function."""
+    nested = [
+        inner
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.FunctionDef)
+        for inner in ast.walk(outer)
+        if isinstance(inner, ast.FunctionDef) and inner is not outer
+    ]
+    return [
+        function.name
+        for function in nested
+        for decorator in function.decorator_list
+        if 'njit' in ast.unparse(decorator) and 'cache=True' in ast.unparse(decorator)
+    ]
+
+
+def test_a_kernel_inside_a_function_is_noticed():
+    text = 'def make(n):\n    @nb.njit(cache=True)\n    def loop(x):\n        return n\n'
+    assert kernels_made_by_functions(ast.parse(text)) == ['loop']
+
+
+@pytest.mark.parametrize('path', LIBRARY, ids=module_name)
+def test_compiled_kernels_are_found_again_by_the_next_process(path):
+    """Numba's key of a closure differs from process to process: each would compile it anew."""
+    assert kernels_made_by_functions(ast.parse(path.read_text(encoding='utf-8'))) == []

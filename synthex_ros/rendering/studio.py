@@ -33,7 +33,6 @@ from synthex_ros.xray.lag import LagMemory
 from synthex_ros.xray.realism import realism
 from synthex_ros.xray.renderer import (
     ENERGIES,
-    REFERENCE_POINT_BEFORE_ISOCENTER_M,
     ExposureControl,
     Renderer,
     Technique,
@@ -155,7 +154,7 @@ class Studio:
         return carm.view(*joints_of_clinical(primary, np.radians(settings.cran_deg)))
 
     def _make_renderer(self) -> Renderer:
-        settings, distance = self.settings, self.settings.source_to_isocenter_m
+        settings = self.settings
         level = realism(settings.realism)
         chain = ImagingChain.full() if settings.imaging_chain == 'full' else ImagingChain()
         shape = (settings.size_px, settings.size_px)
@@ -176,7 +175,7 @@ class Studio:
             projector=self._patient.projector,
             supersampling=settings.supersampling,
             cached_layers=2,
-            reference_distance_m=max(distance - REFERENCE_POINT_BEFORE_ISOCENTER_M, distance / 2),
+            source_to_isocenter_m=settings.source_to_isocenter_m,
             chain=chain,
         )
 

@@ -23,7 +23,6 @@ from synthex_ros.xray.imaging_chain import ImagingChain
 from synthex_ros.xray.realism import realism
 from synthex_ros.xray.renderer import (
     ENERGIES,
-    REFERENCE_POINT_BEFORE_ISOCENTER_M,
     Renderer,
     Technique,
 )
@@ -149,8 +148,7 @@ def _build_renderer(settings: RoomSettings, volume: Volume, world_from_patient: 
         settings.anatomy_px,
         energies=level.energies or ENERGIES,
         threads=settings.frame_threads,
-        reference_distance_m=settings.carm.source_to_isocenter_m
-        - REFERENCE_POINT_BEFORE_ISOCENTER_M,
+        source_to_isocenter_m=settings.carm.source_to_isocenter_m,
         chain=chain,
     )
 

@@ -98,9 +98,7 @@ class ImagingChain:
         result = self.scatter.on_detector(
             decimated(area_density_g_cm2), materials, beam, geometry, air_gap_m, share
         )
-        total = float(result.signal_kev.sum(dtype=float))
-        quantum = float(result.variance_kev2.sum(dtype=float)) / total if total > 0 else 0.0
-        return ScatteredSignal(result.signal_kev, quantum)
+        return ScatteredSignal(result.signal_kev, result.quantum_kev)
 
     def memory(self, shape_px: tuple[int, int]) -> LagMemory | None:
         """Return the memory of a detector that has rested, or None without lag."""

@@ -41,6 +41,11 @@ class LagMemory:
     Args:
         lag: the model.
         shape_px: rows and columns.
+
+    Attributes:
+        states: mean of earlier frames, the later the more, one a term [keV], shape
+            (n, rows, columns), float32.
+        shares: share of each term, shape (n,), float32.
     """
 
     def __init__(self, lag: Lag, shape_px: tuple[int, int]) -> None:

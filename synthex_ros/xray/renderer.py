@@ -82,7 +82,7 @@ class Renderer:
         supersampling: int = 1,
         threads: int | None = None,
         cached_layers: int = 20,
-        reference_distance_m: float | None = None,
+        source_to_isocenter_m: float | None = None,
         chain: ImagingChain | None = None,
     ) -> None:
         """Make a renderer.
@@ -100,8 +100,8 @@ class Renderer:
             threads: of the work of every frame; default all of numba's. New views take all.
             cached_layers: how many views (and breathing phases) are kept, as far as they take no
                 more than `LAYER_BYTES`; about 6 MB each at 512 x 512.
-            reference_distance_m: focal spot to the point where air kerma is reported [m]; default
-                0.15 m before an isocentre at 0.686 of the source-to-detector distance.
+            source_to_isocenter_m: focal spot to isocentre [m], 0.15 m before which air kerma is
+                reported; default 0.686 of the source-to-detector distance.
             chain: effects of tube, collimator and panel; default none.
         """
         self.scene = scene
@@ -111,7 +111,7 @@ class Renderer:
         self.projector = projector or ShearWarpProjector(anatomy_px)
         self.supersampling = supersampling
         self.threads = threads
-        self.reference_distance_m = reference_distance_m
+        self.source_to_isocenter_m = source_to_isocenter_m
         self.chain = chain or ImagingChain()
         self._areas: LruCache[NDArray[np.float32]] = LruCache(
             cached_layers, AREA_SHARE * LAYER_BYTES, lambda area: area.nbytes
@@ -121,6 +121,7 @@ class Renderer:
         )
         self._maps: LruCache[PanelMaps | None] = LruCache(2)
         self._beams: LruCache[Beam] = LruCache(cached_layers)
+        self._techniques: LruCache[Technique] = LruCache(cached_layers)
 
     def anatomy(
         self,
@@ -173,8 +174,8 @@ class Renderer:
 
     def _isocenter_m(self, view: View) -> float:
         """Return the distance from the focal spot to about the middle of the patient [m]."""
-        if self.reference_distance_m is not None:
-            return self.reference_distance_m + REFERENCE_POINT_BEFORE_ISOCENTER_M
+        if self.source_to_isocenter_m is not None:
+            return self.source_to_isocenter_m
         return ISOCENTER_SHARE * view.geometry.source_to_detector_m
 
     def _patient_pose(self, world_from_patient: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -330,10 +331,14 @@ class Renderer:
             world_from_patient: pose of the patient [m], shape (4, 4); default the scene's.
             technique: voltage, filtration and pulse length; default the renderer's.
         """
-        area = self._area_density(view, self._patient_pose(world_from_patient))
-        distance = view.geometry.source_to_detector_m
-        names = self.scene.table.names
-        return control.regulated(technique or self.technique, area, names, distance)
+        technique, names = technique or self.technique, self.scene.table.names
+        pose = self._patient_pose(world_from_patient)
+
+        def regulate() -> Technique:
+            area, distance = self._area_density(view, pose), view.geometry.source_to_detector_m
+            return control.regulated(technique, area, names, distance)
+
+        return self._techniques.get((control, *_place(view, pose), technique), regulate)
 
     def blend(self, first: AnatomyLayer, second: AnatomyLayer, share: float) -> AnatomyLayer:
         """Return a layer between two of one view; see `anatomy_layer.blend`."""
@@ -347,10 +352,8 @@ class Renderer:
     def air_kerma_gy(self, view: View, technique: Technique | None = None) -> float:
         """Return the air kerma of one pulse at the reference point [Gy]."""
         technique = technique or self.technique
-        distance = self.reference_distance_m
-        if distance is None:
-            isocenter = self._isocenter_m(view)
-            distance = max(isocenter - REFERENCE_POINT_BEFORE_ISOCENTER_M, isocenter / 2)
+        isocenter = self._isocenter_m(view)
+        distance = max(isocenter - REFERENCE_POINT_BEFORE_ISOCENTER_M, isocenter / 2)
         return self.beam(technique).spectrum.air_kerma_gy(technique.charge_mas, distance)
 
     def kerma_area_product_gy_m2(self, view: View, technique: Technique | None = None) -> float:

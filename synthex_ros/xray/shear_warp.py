@@ -119,50 +119,16 @@ class ShearWarpProjector:
             world_from_patient: pose of `patient_lps` in `world`, shape (4, 4) [m].
         """
         rays = rays_in_grid(whole, view, world_from_patient)
-        spacing, shape_px = np.asarray(whole.spacing_m), view.geometry.shape_px
-        axis = _slice_axes(rays, spacing, shape_px)[0]
-        order = list(_ORDERS[axis])
-        source, corner, along_u, along_v = (ray[order] for ray in rays)
-        sizes = [n + 2 for n in whole.hu.shape[::-1]]
-        shape_kji = tuple(sizes[a] for a in reversed(order))
-        plane = _plane((source, corner, along_u, along_v), shape_kji, shape_px, self.detail_px)
+        axis = _slice_axes(rays, np.asarray(whole.spacing_m), view.geometry.shape_px)[0]
+        shadow = _Shadow.of(axis, whole, rays, view.geometry.shape_px, self.detail_px)
         sums: NDArray[np.float32] | None = None
         for first, slab, table in slabs:
             packed = pack(slab, table, _LAYOUTS[axis])
-            if plane is None:
-                continue
-            shift = np.array([0.0, 0.0, float(first)])[order]
-            moved = (source - shift, corner - shift, along_u, along_v)
-            start = plane.first[0] - shift[0], plane.first[1] - shift[1]
-            where = (plane.reference - shift[2], start, plane.step)
-            shape, strides = _as_kji(packed, order)
-            lanes = packed.levels.shape[3]
-            part = np.zeros((plane.size[1], plane.size[0], lanes), np.float32)
-            tag = (0,) * lanes
-            normal, cut = _detector_plane(moved, shape)
-            with parallel():
-                accumulate(
-                    tag,
-                    packed.levels.reshape(-1),
-                    shape,
-                    strides,
-                    moved[0],
-                    normal,
-                    cut,
-                    *where,
-                    part,
-                )
+            part = shadow.sums(packed, first)
             sums = part if sums is None else np.add(sums, part, out=sums)
-        out = np.zeros((len(packed.names), *shape_px), np.float32)
-        if sums is None or plane is None:
-            return out
-        scale = (100 * packed.unit_g_cm3).astype(np.float32)
-        with parallel():
-            warp(
-                (0,) * sums.shape[2], sums, (source, corner, along_u, along_v), spacing[order],
-                plane.reference, plane.first, plane.step, scale, out,
-            )  # fmt: skip
-        return out
+        if sums is None:
+            raise ValueError('slabs are empty; pass those that make up the whole volume')
+        return shadow.on_detector(sums, packed)
 
     def _along(
         self,
@@ -173,25 +139,81 @@ class ShearWarpProjector:
         shape_px: tuple[int, int],
     ) -> NDArray[np.float32]:
         """Return area densities with the slices across one axis."""
+        shadow = _Shadow.of(axis, volume, rays, shape_px, self.detail_px)
+        densities = self._store.get(volume, table, _LAYOUTS[axis])
+        return shadow.on_detector(shadow.sums(densities), densities)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shadow:
+    """A view of a volume whose slices lie across one axis; vectors in the order (i, j, k).
+
+    Attributes:
+        order: axis of the grid along rows, across rows and across slices.
+        rays: source, first pixel and pitch vectors [voxels].
+        spacing_m: distance of voxels [m], shape (3,).
+        shape_px: rows and columns of the detector.
+        plane: intermediate plane, or None where nothing lies ahead of the focal spot.
+    """
+
+    order: list[int]
+    rays: Rays
+    spacing_m: Array
+    shape_px: tuple[int, int]
+    plane: _Plane | None
+
+    @classmethod
+    def of(
+        cls,
+        axis: int,
+        volume: Volume,
+        rays: Rays,
+        shape_px: tuple[int, int],
+        detail_px: int,
+    ) -> _Shadow:
+        """Return the shadow of a volume, which is asked for its grid only."""
         order = list(_ORDERS[axis])
         source, corner, along_u, along_v = (ray[order] for ray in rays)
-        rays = (source, corner, along_u, along_v)
-        densities = self._store.get(volume, table, _LAYOUTS[axis])
-        shape, strides = _as_kji(densities, order)
-        plane = _plane(rays, shape, shape_px, self.detail_px)
-        out = np.zeros((len(table.names), *shape_px), np.float32)
+        turned = (source, corner, along_u, along_v)
+        sizes = [n + 2 for n in volume.hu.shape[::-1]]
+        plane = _plane(turned, tuple(sizes[a] for a in reversed(order)), shape_px, detail_px)
+        return cls(order, turned, np.asarray(volume.spacing_m)[order], shape_px, plane)
+
+    def sums(self, densities: VoxelDensities, first_z: int = 0) -> NDArray[np.float32]:
+        """Return what the slices add up to on the plane, shape (rows, columns, lanes).
+
+        Args:
+            densities: the packed volume, or a slab of it.
+            first_z: the slab's first slice along z.
+        """
+        lanes, plane = densities.levels.shape[3], self.plane
         if plane is None:
-            return out
-        normal, cut = _detector_plane(rays, shape)
-        lanes = densities.levels.shape[3]
+            return np.zeros((0, 0, lanes), np.float32)
+        shift = np.array([0.0, 0.0, float(first_z)])[self.order]
+        source, corner, along_u, along_v = self.rays
+        source = source - shift
+        shape, strides = _as_kji(densities, self.order)
+        normal, cut = _detector_plane((source, corner - shift, along_u, along_v), shape)
+        first = (plane.first[0] - shift[0], plane.first[1] - shift[1])
+        where = (plane.reference - shift[2], first, plane.step)
         sums = np.zeros((plane.size[1], plane.size[0], lanes), np.float32)
-        scale = (100 * densities.unit_g_cm3).astype(np.float32)
-        flat, where = densities.levels.reshape(-1), (plane.reference, plane.first, plane.step)
-        spacing = np.asarray(volume.spacing_m)[order]
-        tag = (0,) * lanes
+        flat, tag = densities.levels.reshape(-1), (0,) * lanes
         with parallel():
             accumulate(tag, flat, shape, strides, source, normal, cut, *where, sums)
-            warp(tag, sums, rays, spacing, *where, scale, out)
+        return sums
+
+    def on_detector(
+        self, sums: NDArray[np.float32], densities: VoxelDensities
+    ) -> NDArray[np.float32]:
+        """Return the area densities [g/cm^2] that sums stand for, shape (M, rows, columns)."""
+        out = np.zeros((len(densities.names), *self.shape_px), np.float32)
+        plane = self.plane
+        if plane is None:
+            return out
+        scale = (100 * densities.unit_g_cm3).astype(np.float32)
+        where = (plane.reference, plane.first, plane.step)
+        with parallel():
+            warp((0,) * sums.shape[2], sums, self.rays, self.spacing_m, *where, scale, out)
         return out
 
 

@@ -39,3 +39,14 @@ def blobs_volume(seed=0, shape=(24, 30, 36), spacing_m=(3e-3, 2.5e-3, 4e-3)):
 
 def view(orbital_rad=0.0, angulation_rad=0.0, pixels=64):
     return CArm().view(orbital_rad, angulation_rad).resized((pixels, pixels))
+
+
+def stored_otherwise(volume):
+    """The same anatomy with x and y swapped, z turned round, and its own grid pose."""
+    swap = make_pose(np.array([[0, 1, 0], [1, 0, 0], [0, 0, -1.0]]))
+    corner = make_pose(None, [0, 0, (volume.hu.shape[0] - 1) * volume.spacing_m[2]])
+    return Volume(
+        np.ascontiguousarray(volume.hu[::-1].transpose(0, 2, 1)),
+        (volume.spacing_m[1], volume.spacing_m[0], volume.spacing_m[2]),
+        volume.patient_from_grid @ corner @ swap,
+    )

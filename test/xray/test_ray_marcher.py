@@ -3,7 +3,6 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from synthex_ros.anatomy.materials import MaterialModel
-from synthex_ros.anatomy.volume import Volume
 from synthex_ros.geometry import (
     CArm,
     invert_pose,
@@ -14,7 +13,7 @@ from synthex_ros.geometry import (
 )
 from synthex_ros.xray.ray_marcher import RayMarcher
 
-from .boxes import blobs_volume, box_volume, centred, linear_table, view
+from .boxes import blobs_volume, box_volume, centred, linear_table, stored_otherwise, view
 
 REST = np.eye(4)
 
@@ -126,13 +125,7 @@ def test_moving_patient_and_arm_together_changes_nothing():
 def test_grid_pose_and_axis_order_do_not_matter():
     """The same anatomy stored with x and y swapped and its own grid pose gives the same image."""
     volume, table, seen = blobs_volume(), linear_table(), view(0.4, 0.2)
-    swap = make_pose(np.array([[0, 1, 0], [1, 0, 0], [0, 0, -1.0]]))
-    corner = make_pose(None, [0, 0, (volume.hu.shape[0] - 1) * volume.spacing_m[2]])
-    stored = Volume(
-        np.ascontiguousarray(volume.hu[::-1].transpose(0, 2, 1)),
-        (volume.spacing_m[1], volume.spacing_m[0], volume.spacing_m[2]),
-        volume.patient_from_grid @ corner @ swap,
-    )
+    stored = stored_otherwise(volume)
     np.testing.assert_allclose(
         march(stored, table, seen, REST, 1e-3),
         march(volume, table, seen, REST, 1e-3),

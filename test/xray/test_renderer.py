@@ -234,7 +234,7 @@ def test_air_kerma_is_taken_at_the_reference_point():
     made, charge = renderer(technique=Technique(charge_mas=0.2)), 0.2
     spectrum = made.technique.spectrum()
     assert frame(made).air_kerma_gy == pytest.approx(spectrum.air_kerma_gy(charge, 0.70 - 0.15))
-    nearer = renderer(technique=Technique(charge_mas=0.2), reference_distance_m=0.5)
+    nearer = renderer(technique=Technique(charge_mas=0.2), source_to_isocenter_m=0.65)
     assert frame(nearer).air_kerma_gy == pytest.approx(spectrum.air_kerma_gy(charge, 0.5))
 
 

@@ -16,7 +16,7 @@ from synthex_ros.geometry import (
 from synthex_ros.xray.ray_marcher import RayMarcher
 from synthex_ros.xray.shear_warp import ShearWarpProjector
 
-from .boxes import blobs_volume, box_volume, centred, linear_table, view
+from .boxes import blobs_volume, box_volume, centred, linear_table, stored_otherwise, view
 
 REST = np.eye(4)
 TURNED = pose_from_parameters([0.02, 0.01, -0.03], [0.1, 0.3, -0.2])
@@ -84,13 +84,7 @@ def test_bone_in_air_has_no_rim_of_soft_tissue():
 
 def test_grid_pose_and_axis_order_do_not_matter():
     volume, table, seen = blobs_volume(), linear_table(), view(0.4, 0.2)
-    swap = make_pose(np.array([[0, 1, 0], [1, 0, 0], [0, 0, -1.0]]))
-    corner = make_pose(None, [0, 0, (volume.hu.shape[0] - 1) * volume.spacing_m[2]])
-    stored = Volume(
-        np.ascontiguousarray(volume.hu[::-1].transpose(0, 2, 1)),
-        (volume.spacing_m[1], volume.spacing_m[0], volume.spacing_m[2]),
-        volume.patient_from_grid @ corner @ swap,
-    )
+    stored = stored_otherwise(volume)
     np.testing.assert_allclose(
         project(stored, table, seen), project(volume, table, seen), atol=2e-3
     )
@@ -170,6 +164,12 @@ def test_small_and_oblong_images():
     volume, table, seen = blobs_volume(), linear_table(), view(0.3, 0.1, 64)
     wide = type(seen)(seen.geometry.resized((20, 64)), seen.world_from_source)
     assert relative_rmse(project(volume, table, wide), march(volume, table, wide)) < 4e-3
+
+
+def test_no_slabs_are_refused():
+    volume, seen = blobs_volume(), view(0.3, 0.1, 32)
+    with pytest.raises(ValueError, match='slabs are empty; pass those'):
+        ShearWarpProjector().of_slabs(volume, [], seen, REST)
 
 
 def test_unusable_detail_is_refused():

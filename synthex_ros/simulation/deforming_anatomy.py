@@ -142,8 +142,7 @@ class DeformingAnatomy:
         if self._job is not None and self._job.key == key:
             return self._job
         rest = self._renderer.anatomy(view, None, technique)
-        size = rest.area_density_g_cm2.nbytes + rest.signal_kev.nbytes + rest.variance_kev2.nbytes
-        breaths, beats = self._levels(size)
+        breaths, beats = self._levels(rest.nbytes)
         rows: list[dict[int, AnatomyLayer]] = [{} for _ in range(beats)]
         rows[0][0] = rest
         self._job = job = _Job(key, view, technique, (breaths, beats), rows)

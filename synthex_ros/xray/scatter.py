@@ -109,17 +109,8 @@ class KernelScatter:
         Raises:
             ValueError: shapes disagree or the air gap is negative.
         """
-        area = np.ascontiguousarray(area_density_g_cm2, np.float32)
-        if area.ndim != 3 or len(area) != len(materials):
-            raise ValueError(
-                f'area_density_g_cm2 must have shape ({len(materials)}, rows, columns) for '
-                f'{len(materials)} materials, got {np.shape(area_density_g_cm2)}'
-            )
+        area, share = _checked(area_density_g_cm2, materials, open_share)
         shape = area.shape[1:]
-        share = np.ones(shape, np.float32) if open_share is None else open_share
-        share = np.ascontiguousarray(share, np.float32)
-        if share.shape != shape:
-            raise ValueError(f'open_share must have shape {shape}, got {share.shape}')
         coarse = geometry.resized(shape)
         kernels = beam_kernels(beam, air_gap_m)
         sources = np.empty((2, len(kernels.sigma_cm), *shape), np.float32)
@@ -147,6 +138,26 @@ class KernelScatter:
         spread = np.matmul(np.matmul(down, sources), across.transpose(0, 2, 1)).sum(axis=1)
         signal, variance = np.float32(passed) * spread
         return Scatter(signal, variance)
+
+
+def _checked(
+    area_density_g_cm2: NDArray[np.float32], materials: tuple[str, ...], open_share: NDArray | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return area densities (M, R, C) and open share (R, C) as the kernels take them."""
+    area = np.ascontiguousarray(area_density_g_cm2, np.float32)
+    if area.ndim != 3 or len(area) != len(materials):
+        raise ValueError(
+            f'area_density_g_cm2 must have shape ({len(materials)}, rows, columns) for '
+            f'{len(materials)} materials, got {np.shape(area_density_g_cm2)}'
+        )
+    shape = area.shape[1:]
+    share = np.ones(shape, np.float32) if open_share is None else open_share
+    share = np.ascontiguousarray(share, np.float32)
+    if share.shape != shape:
+        raise ValueError(
+            f'open_share must have shape {shape}, got {share.shape}; `open_share` makes one'
+        )
+    return area, share
 
 
 def decimated(

@@ -1,0 +1,1 @@
+"""Control of magnetic devices: from wanted fields and forces to currents and magnet poses."""

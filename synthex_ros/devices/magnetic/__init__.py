@@ -1,0 +1,1 @@
+"""Magnetic actuation: field sources and the devices that they move."""

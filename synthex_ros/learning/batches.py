@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from synthex_ros.learning.dataset import FrameSet
 from synthex_ros.learning.labelled import Labelled, render_heatmaps
-from synthex_ros.learning.network import HEATMAP_STRIDE
+from synthex_ros.learning.networks.registry import HEATMAP_STRIDE
 from synthex_ros.learning.randomization import Randomization
 
 Batch = tuple[Tensor, Tensor, Tensor]

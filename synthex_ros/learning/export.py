@@ -9,16 +9,18 @@ import time
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
 import torch
+from torch import nn
 
 from synthex_ros import __version__
 from synthex_ros.learning.dataset import FrameSet
 from synthex_ros.learning.measure import Summary, score_frames, summarise
-from synthex_ros.learning.network import ExportedNetwork, TrackerNetwork, parameter_count
+from synthex_ros.learning.networks.exported import ExportedNetwork
+from synthex_ros.learning.networks.registry import build_network, parameter_count
 from synthex_ros.learning.training import (
     TrainingSettings,
     load_checkpoint,
@@ -29,16 +31,37 @@ from synthex_ros.tracking.metadata import KEY, ModelMetadata
 from synthex_ros.tracking.model import TrackerModel
 
 OPSET = 17
+
+
+class Metadata(Protocol):
+    """What a model file says about itself, as far as writing it goes."""
+
+    @property
+    def input_name(self) -> str:
+        """Name of the input tensor."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the input."""
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in the network's order."""
+
+    def to_json(self) -> str:
+        """Return the JSON text stored in the file."""
+
+
 TOLERANCE = 1e-3
 LICENCE = 'Apache-2.0'
 _TIMED_RUNS = 30
 
 
-def restore(state: dict[str, Any]) -> tuple[TrackerNetwork, ModelMetadata]:
+def restore(state: dict[str, Any]) -> tuple[nn.Module, ModelMetadata]:
     """Return the averaged network of a checkpoint and its metadata."""
     settings = TrainingSettings(**state['settings'])
     metadata = make_metadata(settings)
-    network = TrackerNetwork(len(metadata.landmarks), len(metadata.classes))
+    network = build_network(settings.network, len(metadata.landmarks), len(metadata.classes))
     network.load_state_dict(state['average'])
     training = {
         'epochs': state['epoch'],
@@ -51,33 +74,55 @@ def restore(state: dict[str, Any]) -> tuple[TrackerNetwork, ModelMetadata]:
     return network.eval(), dataclasses.replace(metadata, training=training, licence=LICENCE)
 
 
-def write_onnx(network: TrackerNetwork, metadata: ModelMetadata, path: Path) -> None:
-    """Write the network with its metadata to `path`."""
+def write_onnx(network: nn.Module, metadata: ModelMetadata, path: Path) -> None:
+    """Write the network with its metadata to `path`.
+
+    A fully convolutional network is written with free rows and columns, so that the tracker may
+    give it a region of the frame.
+    """
+    write_graph(ExportedNetwork(network).eval(), metadata, path, network.fully_convolutional)
+
+
+def write_graph(network: nn.Module, metadata: Metadata, path: Path, any_size: bool) -> None:
+    """Write a module, in the form in which it is used, with its metadata to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix('.part')
-    example = torch.zeros(metadata.input_shape)
     with warnings.catch_warnings():
         # The exporter that torch prefers needs another package and gives the same graph here.
         warnings.simplefilter('ignore', DeprecationWarning)
+        # A TransUNet asks for the number of its tokens, which a file of one size fixes.
+        warnings.simplefilter('ignore', torch.jit.TracerWarning)
         torch.onnx.export(
-            ExportedNetwork(network).eval(),
-            (example,),
+            network,
+            (torch.zeros(metadata.input_shape),),
             str(part),
             dynamo=False,
             opset_version=OPSET,
             input_names=[metadata.input_name],
-            output_names=[metadata.mask_name, metadata.heatmaps_name],
+            output_names=list(metadata.output_names),
         )
     model = onnx.load(str(part))
+    if any_size:
+        free_size(model)
     onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
     onnx.checker.check_model(model)
     onnx.save(model, str(part))
     part.replace(path)
 
 
-def difference(
-    network: TrackerNetwork, model: TrackerModel, counts: Iterable[np.ndarray]
-) -> float:
+def free_size(model: onnx.ModelProto) -> None:
+    """Declare the rows and columns of all inputs and outputs of a model free, in place.
+
+    Only right for graphs without shapes among their constants, such as convolutions, pooling and
+    resizing by a factor.
+    """
+    for tensor in (*model.graph.input, *model.graph.output):
+        for axis, name in ((2, 'rows'), (3, 'columns')):
+            tensor.type.tensor_type.shape.dim[axis].dim_param = f'{tensor.name}_{name}'
+    del model.graph.value_info[:]
+
+
+def difference(network: nn.Module, model: TrackerModel, counts: Iterable[np.ndarray]) -> float:
     """Return the greatest difference between the network and its ONNX file on some images."""
     infer = predictor(network)
     worst = 0.0

@@ -21,7 +21,8 @@ from synthex_ros.learning.dataset import FrameFolder, FrameSet
 from synthex_ros.learning.geometry_transforms import Placement
 from synthex_ros.learning.losses import heatmap_loss, mask_loss
 from synthex_ros.learning.measure import score_frames, summarise
-from synthex_ros.learning.network import HEATMAP_STRIDE, ExportedNetwork, TrackerNetwork
+from synthex_ros.learning.networks.exported import ExportedNetwork
+from synthex_ros.learning.networks.registry import HEATMAP_STRIDE, build_network
 from synthex_ros.learning.randomization import Randomization
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.metadata import ModelMetadata
@@ -51,6 +52,7 @@ class TrainingSettings:
         threads: torch threads.
         seed: seed of weights, order and randomization.
         start_from: checkpoint whose averaged weights to start from, to train on; empty for none.
+        network: which network; see `synthex_ros.learning.networks.registry`.
     """
 
     train: str = 'data/cm/train'
@@ -71,6 +73,7 @@ class TrainingSettings:
     threads: int = 2
     seed: int = 0
     start_from: str = ''
+    network: str = 'compact'
 
     def __post_init__(self):
         if min(self.epochs, self.batch_size, self.threads) < 1 or self.workers < 0:
@@ -101,7 +104,9 @@ class Training:
         self._frames = FrameSet.load(settings.train, settings.frames or None)
         self._validation = FrameSet.load(settings.validation)
         self.metadata = make_metadata(settings)
-        network = TrackerNetwork(len(self.metadata.landmarks), len(self.metadata.classes))
+        network = build_network(
+            settings.network, len(self.metadata.landmarks), len(self.metadata.classes)
+        )
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.start_from:
             self.network.load_state_dict(load_checkpoint(settings.start_from)['average'])
@@ -168,7 +173,7 @@ class Training:
             group['lr'] = self._learning_rate()
         image = image.to(memory_format=torch.channels_last)
         with torch.autocast('cpu', torch.bfloat16, enabled=settings.bfloat16):
-            logits, heatmaps = self.network(image)
+            logits, heatmaps, *_ = self.network(image)
         first = mask_loss(logits.float(), mask)
         sigma = settings.heatmap_sigma_px / HEATMAP_STRIDE
         second = heatmap_loss(heatmaps.float(), target, sigma)
@@ -288,13 +293,13 @@ def _separation_px(annotations: Sequence[dict[str, Any]]) -> float | None:
     return round(1.1 * greatest, 1) or None
 
 
-def predictor(network: TrackerNetwork) -> Callable[[np.ndarray], Prediction]:
+def predictor(network: nn.Module) -> Callable[[np.ndarray], Prediction]:
     """Return a function from detector counts to the network's prediction, as the tracker's."""
     exported = ExportedNetwork(network).eval()
 
     def infer(counts: np.ndarray) -> Prediction:
         with torch.inference_mode():
-            classes, heatmaps = exported(torch.from_numpy(normalise(counts))[None, None])
+            classes, heatmaps, *_ = exported(torch.from_numpy(normalise(counts))[None, None])
         return Prediction(classes[0].numpy(), heatmaps[0].numpy())
 
     return infer

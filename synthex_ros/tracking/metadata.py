@@ -37,6 +37,9 @@ class ModelMetadata:
             where nothing is known.
         training: how the model was made; for people and reports.
         licence: licence of the weights.
+        centres_name: output of instance centres, shape (1, 1, rows / heatmap_stride, ...); '' for
+            a model of one device.
+        votes_name: output of vectors to the instance's centre [px], shape (1, 2, ...).
     """
 
     version: str
@@ -53,6 +56,8 @@ class ModelMetadata:
     max_separation_px: float | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ''
+    centres_name: str = ''
+    votes_name: str = ''
 
     def __post_init__(self):
         rows, columns = self.input_shape[2:]
@@ -81,6 +86,22 @@ class ModelMetadata:
                 "a tracker model needs classes ['background', ...] and at least one landmark, "
                 f'got {list(self.classes)} and {list(self.landmarks)}; {_REMEDY}'
             )
+        if bool(self.centres_name) != bool(self.votes_name):
+            raise ModelMismatch(
+                'a model of several devices needs both centres and votes, got outputs '
+                f'{self.centres_name!r} and {self.votes_name!r}; {_REMEDY}'
+            )
+
+    @property
+    def several_devices(self) -> bool:
+        """Whether the model tells the devices of a frame apart."""
+        return bool(self.centres_name)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in the network's order."""
+        names = (self.mask_name, self.heatmaps_name, self.centres_name, self.votes_name)
+        return tuple(name for name in names if name)
 
     def to_json(self) -> str:
         """Return the JSON text stored in a model file."""
@@ -95,7 +116,9 @@ class ModelMetadata:
                     'pixel_pitch_mm': self.pixel_pitch_mm,
                     'normalisation': NORMALISATION,
                 },
-                'outputs': {'mask': self.mask_name, 'heatmaps': self.heatmaps_name},
+                'outputs': {'mask': self.mask_name, 'heatmaps': self.heatmaps_name}
+                | ({'centres': self.centres_name} if self.centres_name else {})
+                | ({'votes': self.votes_name} if self.votes_name else {}),
                 'classes': list(self.classes),
                 'landmarks': list(self.landmarks),
                 'heatmap_sigma_px': self.heatmap_sigma_px,
@@ -130,6 +153,11 @@ class ModelMetadata:
 
     @classmethod
     def _from_dict(cls, data: Mapping[str, Any]) -> ModelMetadata:
+        if data.get('kind', 'tracker') != 'tracker':
+            raise ModelMismatch(
+                f'this is a {data["kind"]} model, not a tracker model; a detector of tiny devices '
+                'is opened by `synthex_ros.tracking.detector.DetectorModel`'
+            )
         source, outputs = data['input'], data['outputs']
         if (source['normalisation'], source['dtype']) != (NORMALISATION, 'float32'):
             raise ModelMismatch(
@@ -152,6 +180,8 @@ class ModelMetadata:
             max_separation_px=_optional(data.get('max_separation_px')),
             training=data['training'],
             licence=str(data['licence']),
+            centres_name=str(outputs.get('centres', '')),
+            votes_name=str(outputs.get('votes', '')),
         )
 
     @classmethod

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.geometry import ProjectionGeometry
 from synthex_ros.tracking.metadata import ModelMetadata, ModelMismatch
+from synthex_ros.tracking.region import GRID_PX, Region
 
 Image = NDArray[np.float32]
 
@@ -53,10 +54,14 @@ class Prediction:
     Attributes:
         classes: probability of each class, shape (C, rows, columns), float32.
         heatmaps: landmark heat maps, shape (L, rows / stride, columns / stride), float32.
+        centres: heat map of instance centres, like one of `heatmaps`; None for one device.
+        votes: vectors (du, dv) to the centre of the cell's instance [px], shape (2, ...); or None.
     """
 
     classes: Image
     heatmaps: Image
+    centres: Image | None = None
+    votes: Image | None = None
 
     @property
     def mask(self) -> Image:
@@ -114,24 +119,31 @@ class TrackerModel:
         self._check_graph()
         self._check_numbers()
 
-    def _check_graph(self) -> None:
+    @property
+    def any_size(self) -> bool:
+        """Whether the network also takes a region of the frame."""
+        return not isinstance(self._session.get_inputs()[0].shape[2], int)
+
+    def _expected_shapes(self) -> dict[str, list[int]]:
         meta = self.metadata
         rows, columns = meta.input_shape[2:]
         mask, heat = meta.mask_stride, meta.heatmap_stride
-        expected = {
+        cells = [rows // heat, columns // heat]
+        shapes = {
             meta.input_name: list(meta.input_shape),
             meta.mask_name: [1, len(meta.classes), rows // mask, columns // mask],
-            meta.heatmaps_name: [1, len(meta.landmarks), rows // heat, columns // heat],
+            meta.heatmaps_name: [1, len(meta.landmarks), *cells],
         }
+        if meta.several_devices:
+            shapes |= {meta.centres_name: [1, 1, *cells], meta.votes_name: [1, 2, *cells]}
+        return shapes
+
+    def _check_graph(self) -> None:
         tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
         actual = {tensor.name: tensor.shape for tensor in tensors}
-        for name, shape in expected.items():
-            if actual.get(name) != shape:
-                raise ModelMismatch(
-                    f'{self.path}: metadata describe {name!r} as {shape}, the graph has '
-                    f'{actual.get(name, "no such tensor")} (tensors: {sorted(actual)}); '
-                    'export the model again with `synthex export`'
-                )
+        for name, shape in self._expected_shapes().items():
+            if name not in actual or not _agree(actual[name], shape):
+                raise self._disagreement(name, shape, actual.get(name, 'no such tensor'))
         types = [tensor.type for tensor in self._session.get_inputs()]
         if types != ['tensor(float)']:
             raise ModelMismatch(
@@ -139,9 +151,18 @@ class TrackerModel:
                 'export the model again with `synthex export`'
             )
 
+    def _disagreement(self, name: str, expected: list[int], got: object) -> ModelMismatch:
+        return ModelMismatch(
+            f'{self.path}: metadata describe {name!r} as {expected}, the graph has {got}; '
+            'export the model again with `synthex export`'
+        )
+
     def _check_numbers(self) -> None:
         rng = np.random.default_rng(_PROBE_SEED)
         probe = rng.integers(1000, 3000, self.metadata.input_shape[2:]).astype(np.uint16)
+        for name, values in self._run(normalise(probe)).items():
+            if list(values.shape) != (expected := self._expected_shapes()[name]):
+                raise self._disagreement(name, expected, list(values.shape))
         prediction = self.infer(probe)
         if not all(np.isfinite(a).all() for a in (prediction.classes, prediction.heatmaps)):
             raise ModelMismatch(
@@ -191,15 +212,17 @@ class TrackerModel:
                     f'{pitch:.4g} mm (allowed +-{PITCH_TOLERANCE:.0%}); change binning or model'
                 )
 
-    def infer(self, counts: ArrayLike) -> Prediction:
+    def infer(self, counts: ArrayLike, region: Region | None = None) -> Prediction:
         """Return mask and heat maps of one radiograph.
 
         Args:
             counts: detector counts, shape (rows, columns) of the model, uint16, larger = more
                 X-rays.
+            region: look at this part alone, with the whole frame's normalisation; elsewhere there
+                is background without landmarks.
 
         Raises:
-            ModelMismatch: the image has another shape.
+            ModelMismatch: the image has another shape, or the network takes no regions.
         """
         counts = np.asarray(counts)
         if counts.shape != self.metadata.input_shape[2:]:
@@ -207,10 +230,67 @@ class TrackerModel:
                 f'image must have shape {self.metadata.input_shape[2:]}, got {counts.shape}; '
                 'change the detector binning or the model'
             )
-        feed = {self.metadata.input_name: normalise(counts)[None, None]}
-        names = [self.metadata.mask_name, self.metadata.heatmaps_name]
-        classes, heatmaps = (out[0] for out in self._session.run(names, feed))
-        if self.metadata.mask_stride > 1:
-            size = counts.shape[::-1]
-            classes = np.stack([cv2.resize(c, size) for c in classes])
-        return Prediction(classes, heatmaps)
+        image = normalise(counts)
+        if region is None:
+            return self._prediction(self._run(image), counts.shape)
+        self.require_regions()
+        part = self._run(np.ascontiguousarray(region.of(image)))
+        inside = self._prediction(part, (region.rows, region.columns))
+        return self._placed(inside, region, counts.shape)
+
+    def require_regions(self) -> None:
+        """Refuse a network that takes whole frames only.
+
+        Raises:
+            ModelMismatch: it has a fixed size, or its rows or columns are no multiple of 32.
+        """
+        shape = self.metadata.input_shape[2:]
+        if not self.any_size or any(n % GRID_PX for n in shape):
+            raise ModelMismatch(
+                f'{self.path} takes whole frames of {shape[0]} x {shape[1]} px only, no regions; '
+                'export a fully convolutional network again with `synthex export`'
+            )
+
+    def _run(self, image: Image) -> dict[str, Image]:
+        """Return the outputs, by name, of a normalised image, shape (rows, columns)."""
+        names = list(self.metadata.output_names)
+        feed = {self.metadata.input_name: image[None, None]}
+        return dict(zip(names, self._session.run(names, feed), strict=True))
+
+    def _prediction(self, outputs: dict[str, Image], shape: tuple[int, ...]) -> Prediction:
+        meta = self.metadata
+        classes = outputs[meta.mask_name][0]
+        if meta.mask_stride > 1:
+            classes = np.stack([cv2.resize(c, (shape[1], shape[0])) for c in classes])
+        if not meta.several_devices:
+            return Prediction(classes, outputs[meta.heatmaps_name][0])
+        centres, votes = outputs[meta.centres_name][0, 0], outputs[meta.votes_name][0]
+        return Prediction(classes, outputs[meta.heatmaps_name][0], centres, votes)
+
+    def _placed(self, part: Prediction, region: Region, shape: tuple[int, ...]) -> Prediction:
+        """Return a region's prediction in its place in the frame."""
+        stride = self.metadata.heatmap_stride
+
+        def placed(values: Image, cell: int) -> Image:
+            size = (*values.shape[:-2], shape[0] // cell, shape[1] // cell)
+            whole = np.zeros(size, np.float32)
+            region.of(whole, cell)[:] = values
+            return whole
+
+        classes = placed(part.classes, 1)
+        background = np.ones(shape, np.float32)
+        region.of(background)[:] = part.classes[0]
+        classes[0] = background
+        heatmaps = placed(part.heatmaps, stride)
+        if part.centres is None or part.votes is None:
+            return Prediction(classes, heatmaps)
+        return Prediction(
+            classes, heatmaps, placed(part.centres, stride), placed(part.votes, stride)
+        )
+
+
+def _agree(actual: Sequence[object], expected: Sequence[int]) -> bool:
+    """Tell whether a graph's shape is the expected one; names in it stand for any number."""
+    if len(actual) != len(expected):
+        return False
+    return all(not isinstance(a, int) or a == b for a, b in zip(actual, expected, strict=True))

@@ -8,10 +8,10 @@ torch = pytest.importorskip('torch', reason='training needs torch (extra `train`
 from synthex_ros.learning.batches import EpochOrder, to_tensors  # noqa: E402
 from synthex_ros.learning.labelled import Labelled  # noqa: E402
 from synthex_ros.learning.losses import correlation, heatmap_loss, mask_loss  # noqa: E402
-from synthex_ros.learning.network import (  # noqa: E402
+from synthex_ros.learning.networks.compact import TrackerNetwork  # noqa: E402
+from synthex_ros.learning.networks.exported import ExportedNetwork  # noqa: E402
+from synthex_ros.learning.networks.registry import (  # noqa: E402
     HEATMAP_STRIDE,
-    ExportedNetwork,
-    TrackerNetwork,
     parameter_count,
 )
 

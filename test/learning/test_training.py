@@ -14,7 +14,7 @@ from synthex_ros.learning.curves import draw_history, read_history  # noqa: E402
 from synthex_ros.learning.dataset import FrameSet  # noqa: E402
 from synthex_ros.learning.export import export, restore  # noqa: E402
 from synthex_ros.learning.geometry_transforms import Placement  # noqa: E402
-from synthex_ros.learning.network import parameter_count  # noqa: E402
+from synthex_ros.learning.networks.registry import parameter_count  # noqa: E402
 from synthex_ros.learning.randomization import Randomization  # noqa: E402
 from synthex_ros.learning.training import (  # noqa: E402
     Training,

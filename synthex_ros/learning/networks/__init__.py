@@ -1,0 +1,1 @@
+"""Networks that the tracker can run, by name; all leave as ONNX with the same metadata."""

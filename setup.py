@@ -17,7 +17,15 @@ ROS = [
     'ros-jazzy-lifecycle-msgs',
     'ros-jazzy-rosgraph-msgs',
 ]
-DEV = ['ros-jazzy-domain-coordinator', 'pytest', 'pytest-timeout', 'hypothesis', 'ruff', 'mypy']
+DEV = [
+    'ros-jazzy-domain-coordinator',
+    'pytest',
+    'pytest-timeout',
+    'hypothesis',
+    'magpylib',
+    'ruff',
+    'mypy',
+]
 
 setup(
     name=NAME,
@@ -36,6 +44,7 @@ setup(
         (f'lib/{NAME}', glob('scripts/*_node')),
         (f'share/{NAME}/launch', glob('launch/*.launch.py')),
         (f'share/{NAME}/config', glob('config/*.*')),
+        (f'share/{NAME}/config/coils', glob('config/coils/*.*')),
         (f'share/{NAME}/models', glob('models/*.*')),
     ],
     install_requires=[
@@ -49,6 +58,7 @@ setup(
         'opencv-python-headless',
         'onnxruntime',
         'mujoco',
+        'daqp',
         'trimesh',
         'transforms3d',
         'pyyaml',

@@ -1,14 +1,16 @@
-"""Agreement and speed of the CPU projector beside ITK-RTK's Joseph projector, in one run.
+"""Agreement and speed of the CPU projector beside ITK-RTK, plastimatch and DiffDRR, in one run.
 
     pip install itk-rtk==2.7.0.post1          # the peer, about 400 MB; not a dependency
-    python benchmark/projector.py [--pixels 512] [--runs 5] [--volumes chest head] [--json FILE]
+    python -m benchmark.projector [--pixels 512] [--runs 5] [--volumes chest head] [--json FILE]
 
-Both get the same volume (HU at least -1000, one voxel of air around), the same views of a C-arm
+All get the same volume (HU at least -1000, one voxel of air around), the same views of a C-arm
 (also on both sides of 45 degrees, where the slices change axis) and compute line integrals of
 density 1 + HU/1000. Printed: milliseconds (median of the runs, wall clock and processor time), how
-many times faster than the peer, and relative RMSE (RMS difference over RMS of the peer) of a fast
-mode of 256 samples a side and a reference mode of 1024; last the fast mode with the four
-materials of the renderer.
+many times faster than RTK's Joseph projector, and relative RMSE (RMS difference over RMS of RTK's)
+of a fast mode of 256 samples a side and a reference mode of 1024; last the fast mode with the four
+materials of the renderer. A second table has the other peers that `benchmark/projector_peers.py`
+finds installed, each run once a view: plastimatch's time is the one it prints, without reading
+the volume; DiffDRR runs its trilinear renderer with its 500 samples a ray, on the processor.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.projector_peers import DiffDrr, Joseph, Plastimatch, why_not
 from synthex_ros.anatomy import (
     MaterialModel,
     MaterialTable,
@@ -31,7 +34,7 @@ from synthex_ros.anatomy import (
     Volume,
     load_sample,
 )
-from synthex_ros.geometry import CArm, View, invert_pose, make_pose
+from synthex_ros.geometry import CArm, View, make_pose
 from synthex_ros.xray.shear_warp import ShearWarpProjector
 
 VIEWS_DEG = {
@@ -43,7 +46,7 @@ VIEWS_DEG = {
     'lateral': (90, 0),
     'cranial 40': (0, 40),
 }
-MM = 1000.0
+PLASTIMATCH_MODES = ('exact', 'uniform')
 
 
 def padded(volume: Volume) -> Volume:
@@ -66,52 +69,6 @@ def linear_table() -> MaterialTable:
     return MaterialTable(('water',), -1024, density[:, None])
 
 
-class JosephProjector:
-    """ITK-RTK's JosephForwardProjectionImageFilter behind our geometry."""
-
-    def __init__(self, volume: Volume) -> None:
-        import itk
-        from itk import RTK
-
-        self._itk, self._rtk = itk, RTK
-        self._type = itk.Image[itk.F, 3]
-        self._grid_from_patient = invert_pose(volume.patient_from_grid)
-        # RTK works in the grid's axes, millimetres, origin at the grid's centre.
-        spacing = np.array(volume.spacing_m)
-        self._centre_m = 0.5 * (np.array(volume.hu.shape[::-1]) - 1) * spacing
-        density = np.maximum(1 + volume.hu.astype(np.float32) / 1000, 0)
-        self._image = itk.image_from_array(density)
-        self._image.SetSpacing([float(s) for s in spacing * MM])
-        self._image.SetOrigin([float(o) for o in -self._centre_m * MM])
-
-    def area_density_g_cm2(self, view: View, world_from_patient: np.ndarray) -> np.ndarray:
-        """Return line integrals of density [g/cm^2], shape (rows, columns)."""
-        grid_from_source = (
-            self._grid_from_patient @ invert_pose(world_from_patient) @ view.world_from_source
-        )
-        turn, geometry = grid_from_source[:3, :3], view.geometry
-        source = (grid_from_source[:3, 3] - self._centre_m) * MM
-        centre = source + turn[:, 2] * geometry.source_to_detector_m * MM
-        rtk_geometry = self._rtk.ThreeDCircularProjectionGeometry.New()
-        vectors = ([float(x) for x in v] for v in (source, centre, turn[:, 0], turn[:, 1]))
-        if not rtk_geometry.AddProjection(*vectors):
-            raise RuntimeError('RTK refused the projection')
-        (rows, columns), (pitch_v, pitch_u) = geometry.shape_px, geometry.pixel_pitch_m
-        u0, v0 = geometry.piercing_px
-        blank = self._rtk.ConstantImageSource[self._type].New(
-            Origin=[-u0 * pitch_u * MM, -v0 * pitch_v * MM, 0.0],
-            Spacing=[pitch_u * MM, pitch_v * MM, 1.0],
-            Size=[columns, rows, 1],
-            Constant=0.0,
-        )
-        joseph = self._rtk.JosephForwardProjectionImageFilter[self._type, self._type].New()
-        joseph.SetGeometry(rtk_geometry)
-        joseph.SetInput(0, blank.GetOutput())
-        joseph.SetInput(1, self._image)
-        joseph.Update()
-        return self._itk.array_from_image(joseph.GetOutput())[0] / 10
-
-
 def timed(call: Callable[[], np.ndarray], runs: int) -> tuple[np.ndarray, float, float]:
     """Return the result, and the median wall and processor time [ms] of runs after the first."""
     result = call()
@@ -128,7 +85,8 @@ def compare(name: str, pixels: int, runs: int, modes: dict[str, int]) -> list[di
     """Return one row of measurements a view of a sample."""
     volume = padded(load_sample(name))
     world_from_patient = make_pose(None, -volume.centre_patient_m)
-    peer, linear, materials = JosephProjector(volume), linear_table(), MaterialModel().table()
+    peer, linear, materials = Joseph(volume), linear_table(), MaterialModel().table()
+    others = other_peers(volume)
     rows = []
     for label, angles_deg in VIEWS_DEG.items():
         view = CArm().view(*np.radians(angles_deg)).resized((pixels, pixels))
@@ -144,14 +102,41 @@ def compare(name: str, pixels: int, runs: int, modes: dict[str, int]) -> list[di
                 return ours.area_density_g_cm2(volume, table, view, world_from_patient)
 
             image, ms, cpu_ms = timed(lambda project=project: project(linear)[0], runs)
-            error = np.sqrt(np.mean((image - truth) ** 2) / np.mean(truth.astype(float) ** 2))
-            row |= {f'{mode}_ms': ms, f'{mode}_cpu_ms': cpu_ms, f'{mode}_rmse': float(error)}
+            row |= {f'{mode}_ms': ms, f'{mode}_cpu_ms': cpu_ms}
+            row[f'{mode}_rmse'] = relative_rmse(image, truth)
             if mode == 'fast':
                 row['four_materials_ms'] = timed(lambda project=project: project(materials), runs)[
                     1
                 ]
+        row['others'] = [
+            {'peer': peer_name, **measured(other, view, world_from_patient, truth)}
+            for peer_name, other in others.items()
+        ]
         rows.append(row)
     return rows
+
+
+def other_peers(volume: Volume) -> dict[str, Plastimatch | DiffDrr]:
+    """Return the peers beside RTK that are installed, by name."""
+    peers: dict[str, Plastimatch | DiffDrr] = {}
+    if why_not(Plastimatch) is None:
+        peers = {f'plastimatch {mode}': Plastimatch(volume, mode) for mode in PLASTIMATCH_MODES}
+    if why_not(DiffDrr) is None:
+        peers['DiffDRR trilinear'] = DiffDrr(volume)
+    return peers
+
+
+def measured(peer, view: View, world_from_patient: np.ndarray, truth: np.ndarray) -> dict:
+    """Return the time [ms] and the relative RMSE to RTK of one image of a peer."""
+    start = time.perf_counter()
+    image = peer.area_density_g_cm2(view, world_from_patient)
+    ms = 1e3 * (time.perf_counter() - start)
+    return {'ms': getattr(peer, 'last_ms', ms), 'rmse': relative_rmse(image, truth)}
+
+
+def relative_rmse(image: np.ndarray, truth: np.ndarray) -> float:
+    """Return the RMS difference over the RMS of the truth."""
+    return float(np.sqrt(np.mean((image - truth) ** 2) / np.mean(truth.astype(float) ** 2)))
 
 
 def report(rows: list[dict], console: Console) -> None:
@@ -170,11 +155,32 @@ def report(rows: list[dict], console: Console) -> None:
             ]
         table.add_row(*cells, f'{row["four_materials_ms"]:.0f}')
     console.print(table)
+    report_others(rows, console)
+
+
+def report_others(rows: list[dict], console: Console) -> None:
+    """Print time, times slower than our fast mode and deviation from RTK of the other peers."""
+    for peer in (Plastimatch, DiffDrr):
+        if reason := why_not(peer):
+            console.print(f'left out: {reason}')
+    if not (names := [item['peer'] for item in rows[0]['others']]):
+        return
+    table = Table(title=f'Other projectors, {rows[0]["pixels"]} px square')
+    for heading in ('volume', 'view', *names):
+        table.add_column(heading, justify='left' if heading in ('volume', 'view') else 'right')
+    for row in rows:
+        cells = [
+            f'{item["ms"]:.0f} ms ({item["ms"] / row["fast_ms"]:.0f} x fast), '
+            f'{100 * item["rmse"]:.3f} %'
+            for item in row['others']
+        ]
+        table.add_row(row['volume'], row['view'], *cells)
+    console.print(table)
 
 
 def main() -> int:
     """Run the comparison; return 0 if all views agree to 0.2 and 0.05 %, 1 if not, 2 without."""
-    parser = argparse.ArgumentParser(description='Projector against ITK-RTK.')
+    parser = argparse.ArgumentParser(description='Projector against ITK-RTK and others.')
     parser.add_argument('--pixels', type=int, default=512)
     parser.add_argument('--runs', type=int, default=5)
     parser.add_argument('--fast-px', type=int, default=256, help='samples of the fast mode')
@@ -183,10 +189,8 @@ def main() -> int:
     parser.add_argument('--json', type=Path, help='also write the rows to this file')
     args = parser.parse_args()
     console = Console()
-    try:
-        from itk import RTK  # noqa: F401
-    except ImportError:
-        console.print('ITK-RTK is not installed. Run: pip install itk-rtk==2.7.0.post1')
+    if reason := why_not(Joseph):
+        console.print(reason)
         return 2
     rows, modes = [], {'fast': args.fast_px, 'reference': args.reference_px}
     for name in args.volumes:

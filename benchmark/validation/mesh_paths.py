@@ -1,4 +1,4 @@
-"""Path lengths through meshes against analytic solids and against exact polyhedra."""
+"""Path lengths through meshes against analytic solids, exact polyhedra and gVXR."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import numpy as np
 import trimesh
 
 from benchmark.validation import solids
+from benchmark.validation.gvxr_paths import LONGEST_EDGE_M, GvxrMissingError, paths_m
 from benchmark.validation.plots import COLOURS, legend, panels
 from benchmark.validation.section import Check, Plot, Section, Table
+from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
+from synthex_ros.devices.continuum.mesh import continuum_bodies
 from synthex_ros.geometry import CArm, pose_from_parameters, transform_points
 from synthex_ros.xray.mesh_tracer import trace
 
 LIMIT_PERCENT = 0.1
 EXACT_LIMIT_M = 1e-12
+GVXR_LIMIT_PERCENT = 0.2
+BENT = {'insertion_m': 0.03, 'roll_rad': 2.2, 'tendons_m': (0.003, -0.003)}
 CENTRE_M, RPY = (0.012, -0.017, 0.69), (0.4, 1.1, -0.3)
 RADIUS_M, BORE_M, LENGTH_M, SIDES_M = 3e-3, 2e-3, 35e-3, (0.03, 0.02, 0.04)
 SPHERE_M = 15e-3
@@ -23,6 +28,42 @@ def traced(mesh: trimesh.Trimesh, geometry) -> np.ndarray:
     pose = pose_from_parameters(CENTRE_M, RPY)
     vertices = transform_points(pose, mesh.vertices)
     return trace(vertices, np.asarray(mesh.faces, np.int32), geometry).full(geometry.shape_px)
+
+
+def manipulator() -> trimesh.Trimesh:
+    """Return the notched tube of the manipulator, bent, about its middle [m]."""
+    kinematics = ContinuumKinematics()
+    angles = kinematics.notch_angles(kinematics.control_of_tendons(*BENT['tendons_m']))
+    bodies = continuum_bodies(kinematics, angles, BENT['insertion_m'], BENT['roll_rad'], np.eye(4))
+    tube = next(body for body in bodies if body.label)
+    mesh = trimesh.Trimesh(tube.vertices_world_m(), tube.mesh.faces, process=False)
+    mesh.apply_translation(-mesh.bounds.mean(axis=0))
+    return mesh
+
+
+def against_gvxr(geometry) -> dict[str, tuple[int, np.ndarray, np.ndarray]]:
+    """Return by mesh the number of faces, our path image and gVXR's [m].
+
+    Raises:
+        GvxrMissingError: gVXR cannot run here.
+    """
+    meshes = {
+        'sphere': trimesh.creation.icosphere(4, SPHERE_M),
+        'cylinder': trimesh.creation.cylinder(RADIUS_M, LENGTH_M, sections=64),
+        'tube': trimesh.creation.annulus(BORE_M, RADIUS_M, LENGTH_M, sections=64),
+        'box': trimesh.creation.box(SIDES_M),
+        'continuum manipulator': manipulator(),
+    }
+    pose = pose_from_parameters(CENTRE_M, RPY)
+    posed = [
+        trimesh.Trimesh(transform_points(pose, m.vertices), m.faces, process=False)
+        for m in meshes.values()
+    ]
+    peers = paths_m(posed, geometry)
+    return {
+        name: (len(mesh.faces), traced(mesh, geometry), peer)
+        for (name, mesh), peer in zip(meshes.items(), peers, strict=True)
+    }
 
 
 def rmse_percent(image: np.ndarray, truth: np.ndarray) -> float:
@@ -67,6 +108,26 @@ def section(quick: bool) -> Section:
         Check(f'{name} against its half-spaces, worst ray', value, EXACT_LIMIT_M, 'm')
         for name, value in exact_m.items()
     ]
+    plots = [_plot(solid_errors)]
+    try:
+        peers = against_gvxr(geometry)
+    except GvxrMissingError as error:
+        note = f'gVXR, an independent renderer of meshes, is not part of this run: {error}.'
+    else:
+        checks += [
+            Check(
+                f'{name}, {faces} faces, against gVXR, relative RMSE',
+                rmse_percent(ours, peer),
+                GVXR_LIMIT_PERCENT,
+            )
+            for name, (faces, ours, peer) in peers.items()
+        ]
+        plots.append(_gvxr_plot(*peers['continuum manipulator'][1:]))
+        note = (
+            'gVXR 2.1 on software OpenGL computes in single precision on pixels of the graphics '
+            'pipeline and interpolates distances within a triangle, so its copy of each mesh is '
+            f'cut to edges of {1e3 * LONGEST_EDGE_M:g} mm.'
+        )
     rows = [
         (
             name,
@@ -82,11 +143,12 @@ def section(quick: bool) -> Section:
         'A sphere, a rod, a tube and a box, turned and off the axis, on 512 x 512 pixels. '
         'First against the chords of the ideal solids: what remains is the flatness of the faces, '
         'and falls with their number. Then against the convex hull of the very same faces, cut '
-        'out of each ray by half-spaces: what remains is the tracer alone, in metres.',
+        'out of each ray by half-spaces: what remains is the tracer alone, in metres. Last, the '
+        'same meshes, and the bent manipulator, through gVirtualXray.',
         checks,
         [Table(('relative RMSE (faces)', 'coarse', 'finer', 'fine', 'finest'), rows)],
-        [_plot(solid_errors)],
-        'gVXR, an independent renderer of meshes, is not part of this run.',
+        plots,
+        note,
     )
 
 
@@ -97,3 +159,25 @@ def _plot(errors: dict[str, list[tuple[int, float]]]) -> Plot:
     axes[0].set(xlabel='faces of the mesh', ylabel='relative RMSE of the path [%]')
     legend(axes[0])
     return Plot('mesh_paths', figure, 'Deviation from the ideal solid by number of faces')
+
+
+def _gvxr_plot(ours: np.ndarray, peer: np.ndarray) -> Plot:
+    figure, axes = panels(2, 9.2)
+    rows, columns = (np.flatnonzero((ours > 0).any(axis=k)) for k in (1, 0))
+    part = slice(max(rows[0] - 6, 0), rows[-1] + 7), slice(max(columns[0] - 6, 0), columns[-1] + 7)
+    pictures = (
+        (
+            1e3 * ours[part],
+            'path through the bent manipulator',
+            'gray',
+            (0, 1e3 * ours.max()),
+            'mm',
+        ),
+        (1e6 * (ours - peer)[part], 'less gVXR', 'RdBu_r', (-1, 1), 'µm'),
+    )
+    for axis, (image, title, colours, (low, high), unit) in zip(axes, pictures, strict=True):
+        drawn = axis.imshow(image, cmap=colours, vmin=low, vmax=high, interpolation='nearest')
+        axis.set_title(title)
+        axis.set_axis_off()
+        figure.colorbar(drawn, ax=axis, shrink=0.85, label=unit, pad=0.02)
+    return Plot('mesh_gvxr', figure, 'Path through the bent manipulator, and less gVXR')

@@ -8,9 +8,12 @@ from synthex_ros import resources
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.geometry import ProjectionGeometry
-from synthex_ros.tracking.filter import FilterSettings, TipFilter
+from synthex_ros.tracking.filter import FilterSettings, PointFilter
+from synthex_ros.tracking.mixed_motion import MixedMotion
 from synthex_ros.tracking.model import TrackerModel
+from synthex_ros.tracking.motion import Motion, WhiteAcceleration
 from synthex_ros.tracking.pipeline import Gates, TipTracker
+from synthex_ros.tracking.region import RegionChooser, RegionSettings
 from synthex_ros.tracking.shape import ShapeFitter
 from synthex_ros.tracking.shape_prior import ShapeSettings
 from tracker_node.params import TrackerParams
@@ -33,6 +36,8 @@ def load_model(params: TrackerParams) -> TrackerModel:
     name = params.model if Path(params.model).suffix else f'{params.model}.onnx'
     model = TrackerModel(resources.find('models', name), params.threads)
     model.require(CLASSES, LANDMARKS)
+    if params.roi_mode:
+        model.require_regions()
     pitch, size = params.frame_pitch_m, params.frame_px
     middle = (size - 1) / 2
     # Distance and centre play no part in the check, size and pitch do.
@@ -70,13 +75,27 @@ def build_tracker(
         base_gate_px=params.base_gate_px,
         edge_on_rad=params.edge_on_rad,
     )
-    track = FilterSettings(
-        acceleration_density=params.acceleration_density,
+    rules = FilterSettings(
         gate_chi2=params.gate_chi2,
         lost_after=params.lost_after,
         recover_after=params.recover_after,
         lost_timeout_s=params.lost_timeout_s,
         horizon_s=params.horizon_s,
     )
-    gates = Gates(params.min_score, params.max_reduced_chi2)
-    return TipTracker(model, ShapeFitter(kinematics, shape), TipFilter(track), gates)
+    regions = None
+    if params.roi_mode:
+        regions = RegionChooser(RegionSettings(full_every=params.roi_full_every))
+    return TipTracker(
+        model,
+        ShapeFitter(kinematics, shape),
+        PointFilter(rules, build_motion(params)),
+        Gates(params.min_score, params.max_reduced_chi2),
+        regions=regions,
+    )
+
+
+def build_motion(params: TrackerParams) -> Motion:
+    """Return how the tip is taken to move."""
+    if params.motion == 'mixed':
+        return MixedMotion()
+    return WhiteAcceleration(params.acceleration_density)

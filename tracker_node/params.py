@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from synthex_ros.ros.parameters import bounded, choice, numbers, text
+from synthex_ros.ros.parameters import bounded, choice, flag, numbers, text
 
 BACKENDS = ('onnx', 'ground_truth')
+MOTIONS = ('velocity', 'mixed')
 TIME_MODES = ('real_time', 'paced', 'lockstep')
 
 
@@ -43,6 +44,12 @@ class TrackerParams:
     base_gate_px: float = bounded(8.0, 1.0, 200.0, 'distance of seen and known base in doubt [px]')
     edge_on_rad: float = bounded(0.2618, 0.01, 1.5, 'ray to bending plane, counted as edge-on')
 
+    roi_mode: bool = flag(False, 'once locked, look only at the part of the frame with the device')
+    roi_full_every: int = bounded(15, 1, 1000, 'whole frame at least once in so many, roi_mode')
+
+    motion: str = choice(
+        'velocity', MOTIONS, 'how the tip moves; mixed: rests, moves on or turns, by likelihood'
+    )
     acceleration_density: float = bounded(0.1, 1e-3, 10.0, 'motion of the tip [m/s^1.5]')
     gate_chi2: float = bounded(16.27, 3.0, 1e3, 'squared Mahalanobis distance, 3 dof')
     lost_after: int = bounded(3, 1, 100, 'rejected or missed frames in a row until lost')

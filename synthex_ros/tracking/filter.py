@@ -1,12 +1,15 @@
-"""Kalman filter of the tip that knows its measurements are late.
+"""Kalman filter of a point that knows its measurements are late.
 
 Measurements carry the time of their exposure, arrive later and not always in order. One second of
 them is kept with the state after each; a late one is put in its place and those after it are
 replayed, so the result does not depend on the order of arrival. Times are seconds on one clock.
+`predict` carries the track on to any time, such as now: it makes up for the latency.
 
-The state is position and velocity under white acceleration. Part of a measurement's error, that
-of the prior, is the same from frame to frame: averaging does not remove it. It stays out of the
-update and is added to the covariance that is reported (a consider state, Schmidt 1966).
+The point is a tip in `world` [m] or a landmark in the image [px]; covariances are in the same
+unit, squared. How it moves is up to a `Motion`: constant velocity, or a mixture of several. Part
+of a measurement's error, that of the prior, is the same from frame to frame: averaging does not
+remove it. It stays out of the update and is added to the covariance that is reported (a consider
+state, Schmidt 1966).
 """
 
 from __future__ import annotations
@@ -18,21 +21,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.tracking.covariance import mahalanobis_squared, symmetric
+from synthex_ros.tracking.motion import Belief, Motion, WhiteAcceleration, check_positive
 
 Array = NDArray[np.float64]
 
 CHI2_3_DOF_999 = 16.266
 """0.999 quantile of chi-square with 3 degrees of freedom."""
 
+CHI2_2_DOF_999 = 13.816
+"""0.999 quantile of chi-square with 2 degrees of freedom."""
+
 
 @dataclass(frozen=True)
 class FilterSettings:
-    """Motion model, gate and rules of loss.
+    """Gate and rules of loss.
 
     Attributes:
-        acceleration_density: square root of the acceleration's spectral density [m/s^1.5]; the
-            default lets a tip start at 30 mm/s between two frames of 15 Hz within the gate.
-        start_velocity_sigma_m_s: velocity uncertainty of a new track per axis [m/s].
         gate_chi2: largest squared Mahalanobis distance of an accepted measurement.
         lost_after: rejected or missed measurements in a row after which the track is lost.
         recover_after: measurements in a row that must agree before a lost track is found again.
@@ -40,8 +44,6 @@ class FilterSettings:
         horizon_s: how much history is kept; older measurements are refused [s].
     """
 
-    acceleration_density: float = 0.1
-    start_velocity_sigma_m_s: float = 0.03
     gate_chi2: float = CHI2_3_DOF_999
     lost_after: int = 3
     recover_after: int = 2
@@ -49,37 +51,34 @@ class FilterSettings:
     horizon_s: float = 1.0
 
     def __post_init__(self):
-        for name in self.__dataclass_fields__:
-            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f'{name} must be positive and finite, got {getattr(self, name)}')
+        check_positive(self)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A tip seen at an exposure, or a frame in which it was not seen.
+    """A point seen at an exposure, or a frame in which it was not seen.
 
     Attributes:
         time_s: time of the exposure [s].
-        position_m: the tip in `world` [m], shape (3,); None if the frame shows none.
-        covariance_m2: covariance of its whole error [m^2], shape (3, 3).
-        bias_covariance_m2: the part of it that successive frames share [m^2], shape (3, 3).
+        position: the point, shape (D,); None if the frame shows none.
+        covariance: of its whole error, shape (D, D).
+        shared_covariance: the part of it that successive frames share, shape (D, D).
     """
 
     time_s: float
-    position_m: Array | None = None
-    covariance_m2: Array = field(default_factory=lambda: np.zeros((3, 3)))
-    bias_covariance_m2: Array = field(default_factory=lambda: np.zeros((3, 3)))
+    position: Array | None = None
+    covariance: Array = field(default_factory=lambda: np.zeros((3, 3)))
+    shared_covariance: Array = field(default_factory=lambda: np.zeros((3, 3)))
 
 
 @dataclass(frozen=True)
-class TipState:
+class PointState:
     """The track at one time.
 
     Attributes:
         time_s: time of the state [s].
-        mean: position [m] and velocity [m/s], shape (6,).
-        noise_covariance: covariance of the mean without the shared error, shape (6, 6).
-        bias_covariance_m2: shared error of the newest accepted measurement, shape (3, 3).
+        belief: position and velocity without the shared error.
+        shared_covariance: shared error of the newest accepted measurement, shape (D, D).
         updated_s: time of the newest accepted measurement [s].
         lost: whether the position must not be used.
         started: whether there has been any measurement.
@@ -89,9 +88,8 @@ class TipState:
     """
 
     time_s: float = -np.inf
-    mean: Array = field(default_factory=lambda: np.zeros(6))
-    noise_covariance: Array = field(default_factory=lambda: np.zeros((6, 6)))
-    bias_covariance_m2: Array = field(default_factory=lambda: np.zeros((3, 3)))
+    belief: Belief = field(default_factory=lambda: Belief(np.zeros(6), np.zeros((6, 6))))
+    shared_covariance: Array = field(default_factory=lambda: np.zeros((3, 3)))
     updated_s: float = -np.inf
     lost: bool = True
     started: bool = False
@@ -100,47 +98,51 @@ class TipState:
     accepted: bool = False
 
     @property
-    def position_m(self) -> Array:
-        """Tip in `world` [m], shape (3,)."""
-        return self.mean[:3]
+    def position(self) -> Array:
+        """The point, shape (D,)."""
+        return self.belief.position
 
     @property
-    def velocity_m_s(self) -> Array:
-        """Velocity of the tip [m/s], shape (3,)."""
-        return self.mean[3:]
+    def velocity(self) -> Array:
+        """Its velocity [1/s], shape (D,)."""
+        return self.belief.mean[self.belief.dimension :]
 
     @property
-    def covariance_m2(self) -> Array:
-        """Covariance of the position, shared error included [m^2], shape (3, 3)."""
-        return symmetric(self.noise_covariance[:3, :3] + self.bias_covariance_m2)
+    def covariance(self) -> Array:
+        """Covariance of the position, shared error included, shape (D, D)."""
+        return symmetric(self.belief.position_covariance + self.shared_covariance)
 
 
-class TipFilter:
-    """Delay-aware filter of one tip.
+class PointFilter:
+    """Delay-aware filter of one point.
 
     Args:
-        settings: motion model, gate and rules of loss.
+        settings: gate and rules of loss.
+        motion: how the point moves; default constant velocity of a tip in metres.
 
     Attributes:
         late: measurements refused because they were older than the history.
     """
 
-    def __init__(self, settings: FilterSettings | None = None) -> None:
+    def __init__(
+        self, settings: FilterSettings | None = None, motion: Motion | None = None
+    ) -> None:
         self.settings = settings or FilterSettings()
+        self.motion = motion or WhiteAcceleration()
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
         self.late = 0
         self._measurements: list[Measurement] = []
-        self._states: list[TipState] = [TipState()]
+        self._states: list[PointState] = [PointState()]
 
     @property
-    def state(self) -> TipState:
+    def state(self) -> PointState:
         """The state after the newest exposure."""
         return self._states[-1]
 
-    def add(self, measurement: Measurement) -> TipState | None:
+    def add(self, measurement: Measurement) -> PointState | None:
         """Put a measurement in its place; return the state after it, or None if it is too old.
 
         Raises:
@@ -165,7 +167,7 @@ class TipFilter:
         self._forget()
         return result
 
-    def predict(self, time_s: float) -> TipState:
+    def predict(self, time_s: float) -> PointState:
         """Return the state at `time_s` [s], from the measurements up to then.
 
         Raises:
@@ -191,9 +193,9 @@ class TipFilter:
         del self._measurements[:keep]
         del self._states[:keep]
 
-    def _after(self, state: TipState, seen: Measurement) -> TipState:
+    def _after(self, state: PointState, seen: Measurement) -> PointState:
         """Return the state after one measurement; a pure function, so that replay repeats it."""
-        if not state.started and seen.position_m is not None:
+        if not state.started and seen.position is not None:
             return self._fresh(seen, lost=False, agreed=1)
         if not state.started:
             return replace(state, time_s=seen.time_s)
@@ -201,7 +203,7 @@ class TipFilter:
         silent = seen.time_s - state.updated_s > self.settings.lost_timeout_s
         if silent and not moved.lost:
             moved = replace(moved, lost=True, agreed=0)
-        passed = seen.position_m is not None and self._gate(moved, seen)
+        passed = seen.position is not None and self._gate(moved, seen)
         if moved.lost:
             return self._while_lost(moved, seen, passed)
         if passed:
@@ -210,8 +212,8 @@ class TipFilter:
         lost = failures >= self.settings.lost_after
         return replace(moved, failures=failures, lost=lost, agreed=0, accepted=False)
 
-    def _while_lost(self, moved: TipState, seen: Measurement, passed: bool) -> TipState:
-        if seen.position_m is None:
+    def _while_lost(self, moved: PointState, seen: Measurement, passed: bool) -> PointState:
+        if seen.position is None:
             return replace(moved, agreed=0, failures=moved.failures + 1, accepted=False)
         if moved.agreed == 0 or not passed:
             enough = self.settings.recover_after <= 1
@@ -222,16 +224,12 @@ class TipFilter:
             self._updated(moved, seen), agreed=agreed, lost=not found, failures=0, accepted=True
         )
 
-    def _fresh(self, seen: Measurement, lost: bool, agreed: int) -> TipState:
-        position = np.asarray(seen.position_m, float)
-        spread = np.zeros((6, 6))
-        spread[:3, :3] = seen.covariance_m2 - seen.bias_covariance_m2
-        spread[3:, 3:] = self.settings.start_velocity_sigma_m_s**2 * np.eye(3)
-        return TipState(
+    def _fresh(self, seen: Measurement, lost: bool, agreed: int) -> PointState:
+        position = np.asarray(seen.position, float)
+        return PointState(
             time_s=seen.time_s,
-            mean=np.concatenate([position, np.zeros(3)]),
-            noise_covariance=spread,
-            bias_covariance_m2=seen.bias_covariance_m2,
+            belief=self.motion.start(position, seen.covariance - seen.shared_covariance),
+            shared_covariance=seen.shared_covariance,
             updated_s=seen.time_s,
             lost=lost,
             started=True,
@@ -239,34 +237,21 @@ class TipFilter:
             accepted=True,
         )
 
-    def _moved(self, state: TipState, time_s: float) -> TipState:
-        """Return the state carried on by the motion model (white acceleration)."""
-        dt = time_s - state.time_s
-        step = np.eye(6)
-        step[:3, 3:] = dt * np.eye(3)
-        block = np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
-        noise = self.settings.acceleration_density**2 * np.kron(block, np.eye(3))
-        spread = symmetric(step @ state.noise_covariance @ step.T + noise)
-        return replace(state, time_s=time_s, mean=step @ state.mean, noise_covariance=spread)
+    def _moved(self, state: PointState, time_s: float) -> PointState:
+        belief = self.motion.moved(state.belief, time_s - state.time_s)
+        return replace(state, time_s=time_s, belief=belief)
 
-    def _gate(self, moved: TipState, seen: Measurement) -> bool:
-        expected = moved.noise_covariance[:3, :3] + seen.covariance_m2
-        error = np.asarray(seen.position_m) - moved.mean[:3]
+    def _gate(self, moved: PointState, seen: Measurement) -> bool:
+        expected = moved.belief.position_covariance + seen.covariance
+        error = np.asarray(seen.position) - moved.position
         return mahalanobis_squared(error, expected) <= self.settings.gate_chi2
 
-    def _updated(self, moved: TipState, seen: Measurement) -> TipState:
-        noise = seen.covariance_m2 - seen.bias_covariance_m2
-        spread = moved.noise_covariance
-        gain = np.linalg.solve(spread[:3, :3] + noise, spread[:3]).T
-        rest = np.eye(6)
-        rest[:, :3] -= gain
-        # Joseph's form keeps the covariance positive whatever the rounding.
-        updated = symmetric(rest @ spread @ rest.T + gain @ noise @ gain.T)
+    def _updated(self, moved: PointState, seen: Measurement) -> PointState:
+        noise = seen.covariance - seen.shared_covariance
         return replace(
             moved,
-            mean=moved.mean + gain @ (np.asarray(seen.position_m) - moved.mean[:3]),
-            noise_covariance=updated,
-            bias_covariance_m2=seen.bias_covariance_m2,
+            belief=self.motion.updated(moved.belief, np.asarray(seen.position, float), noise),
+            shared_covariance=seen.shared_covariance,
             updated_s=seen.time_s,
         )
 
@@ -274,20 +259,21 @@ class TipFilter:
 def _check(measurement: Measurement) -> None:
     if not np.isfinite(measurement.time_s):
         raise ValueError(f'time_s must be finite, got {measurement.time_s}')
-    if measurement.position_m is None:
+    if measurement.position is None:
         return
-    position = np.asarray(measurement.position_m, float)
-    if position.shape != (3,) or not np.all(np.isfinite(position)):
-        raise ValueError(f'position_m must be 3 finite numbers, got {position}')
-    for name in ('covariance_m2', 'bias_covariance_m2'):
+    position = np.asarray(measurement.position, float)
+    if position.ndim != 1 or not len(position) or not np.all(np.isfinite(position)):
+        raise ValueError(f'position must be finite numbers, such as 3, got {position}')
+    axes = len(position)
+    for name in ('covariance', 'shared_covariance'):
         matrix = np.asarray(getattr(measurement, name))
-        if matrix.shape != (3, 3) or not np.all(np.isfinite(matrix)):
-            raise ValueError(f'{name} must be a finite 3x3 matrix, got shape {matrix.shape}')
-    lowest = _lowest_variance(measurement.covariance_m2 - measurement.bias_covariance_m2)
+        if matrix.shape != (axes, axes) or not np.all(np.isfinite(matrix)):
+            raise ValueError(f'{name} must be a finite {axes}x{axes} matrix, got {matrix.shape}')
+    lowest = _lowest_variance(measurement.covariance - measurement.shared_covariance)
     if lowest <= 0:
         raise ValueError(
-            f'covariance_m2 must exceed bias_covariance_m2 in every direction, got a variance of '
-            f'{lowest:.3g} m^2 between them'
+            f'covariance must exceed shared_covariance in every direction, got a variance of '
+            f'{lowest:.3g} between them'
         )
 
 

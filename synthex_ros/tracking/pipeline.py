@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.geometry import View, make_pose
-from synthex_ros.tracking.filter import Measurement, TipFilter
+from synthex_ros.tracking.filter import Measurement, PointFilter
 from synthex_ros.tracking.landmarks import Landmark, decode
 from synthex_ros.tracking.model import Prediction, TrackerModel
 from synthex_ros.tracking.ray_plane import tip_on_plane
+from synthex_ros.tracking.region import Region, RegionChooser
 from synthex_ros.tracking.shape import ShapeEstimate, ShapeFitter
 
 Array = NDArray[np.float64]
@@ -70,8 +71,9 @@ class TipResult:
         world_from_tip: filtered tip frame, shape (4, 4) [m]; None if lost.
         covariance_m2: its position's covariance, shape (3, 3) [m^2].
         centerline_world_m: shape [m], (N, 3); None if it was not found in this frame.
-        inference_s: time that the network took [s].
-        fit_s: time that landmarks, shape and filter took [s].
+        inference_s: time that network and landmarks took [s].
+        fit_s: time that shape and filter took [s].
+        region: the part of the frame that was looked at; None if all of it was.
     """
 
     labels: NDArray[np.uint8]
@@ -83,6 +85,7 @@ class TipResult:
     centerline_world_m: Array | None
     inference_s: float
     fit_s: float
+    region: Region | None = None
 
 
 def blank_reason(counts: NDArray) -> str:
@@ -105,24 +108,35 @@ class TipTracker:
         tip_filter: the temporal filter.
         gates: what a measurement must satisfy.
         clock: seconds on a steady clock, for the time report.
+        regions: while the device is tracked, look only where it must be; default whole frames.
+
+    Raises:
+        ModelMismatch: regions were asked for and the network takes whole frames only.
     """
 
     def __init__(
         self,
         model: TrackerModel,
         fitter: ShapeFitter,
-        tip_filter: TipFilter,
+        tip_filter: PointFilter,
         gates: Gates | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        regions: RegionChooser | None = None,
     ) -> None:
+        if regions is not None:
+            model.require_regions()
         self._model, self._fitter, self._filter = model, fitter, tip_filter
         self._gates = gates or Gates()
-        self._clock = clock
+        self._clock, self._regions = clock, regions
         self._turn = np.eye(3)
+        self._curve_world_m: Array | None = None
 
     def reset(self) -> None:
         """Forget the track."""
         self._filter.reset()
+        self._curve_world_m = None
+        if self._regions is not None:
+            self._regions.reset()
 
     def track(self, frame: TipFrame) -> TipResult:
         """Return the tip after one exposure.
@@ -132,18 +146,44 @@ class TipTracker:
         """
         started = self._clock()
         self._model.check_frame(frame.view.geometry)
-        prediction = self._model.infer(frame.counts)
+        prediction, found, region = self._look(frame)
         inferred = self._clock()
-        landmarks, reason = self._seen(frame, prediction)
+        landmarks, reason = self._seen(frame, found)
         measurement, estimate, problem = Measurement(frame.time_s), None, reason
         if not reason:
             measurement, estimate, problem = self._measure(frame, prediction, landmarks)
         result = self._filtered(frame, prediction, landmarks, measurement, estimate, problem)
-        return replace(result, inference_s=inferred - started, fit_s=self._clock() - inferred)
+        if self._regions is not None:
+            self._curve_world_m = result.centerline_world_m
+            self._regions.looked(region, locked=not (result.lost or result.reason))
+        return replace(
+            result, inference_s=inferred - started, fit_s=self._clock() - inferred, region=region
+        )
 
-    def _seen(self, frame: TipFrame, prediction: Prediction) -> tuple[tuple[Landmark, ...], str]:
-        """Return the landmarks, scores below the limit set to 0, and why the tip is not seen."""
+    def _look(self, frame: TipFrame) -> tuple[Prediction, list[Landmark], Region | None]:
+        """Return the prediction with its landmarks, and the part of the frame it is of."""
+        chosen = None if self._regions is None else self._region(frame, self._regions)
+        prediction = self._model.infer(frame.counts, chosen)
         found = decode(prediction.heatmaps, self._model.metadata, prediction.mask)
+        if chosen is None or self._regions is None:
+            return prediction, found, None
+        if self._regions.believes([one.score for one in found]):
+            return prediction, found, chosen
+        prediction = self._model.infer(frame.counts)
+        return prediction, decode(prediction.heatmaps, self._model.metadata, prediction.mask), None
+
+    def _region(self, frame: TipFrame, regions: RegionChooser) -> Region | None:
+        """Return where the device must be: its last shape, its known base, its predicted tip."""
+        if self._curve_world_m is None or frame.time_s < self._filter.state.time_s:
+            return None
+        tip = self._filter.predict(frame.time_s)
+        if tip.lost:
+            return None
+        points = np.vstack([self._curve_world_m, frame.world_from_cm_base[:3, 3], tip.position])
+        return regions.choose(frame.view.project(points), frame.view.geometry.shape_px)
+
+    def _seen(self, frame: TipFrame, found: list[Landmark]) -> tuple[tuple[Landmark, ...], str]:
+        """Return the landmarks, scores below the limit set to 0, and why the tip is not seen."""
         blank = blank_reason(frame.counts)
         limit = np.inf if blank else self._gates.min_score
         scores = [min(one.score, 1.0) if one.score >= limit else 0.0 for one in found]
@@ -209,7 +249,7 @@ class TipTracker:
             lost, reason = True, 'older_than_history'
         else:
             lost = state.lost
-            if measurement.position_m is not None and not state.accepted:
+            if measurement.position is not None and not state.accepted:
                 reason = 'gate'
         # A frame that did not count gives no landmark to steer by either.
         if lost or reason:
@@ -222,8 +262,8 @@ class TipTracker:
             landmarks=landmarks,
             lost=lost,
             reason=reason,
-            world_from_tip=make_pose(self._turn, state.position_m) if known and state else None,
-            covariance_m2=state.covariance_m2 if known and state else np.full((3, 3), np.nan),
+            world_from_tip=make_pose(self._turn, state.position) if known and state else None,
+            covariance_m2=state.covariance if known and state else np.full((3, 3), np.nan),
             centerline_world_m=estimate.centerline_world_m if known and estimate else None,
             inference_s=0.0,
             fit_s=0.0,

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthex_ros.tracking.covariance import mahalanobis_squared
-from synthex_ros.tracking.filter import FilterSettings, Measurement, TipFilter
+from synthex_ros.tracking.filter import FilterSettings, Measurement, PointFilter
+from synthex_ros.tracking.motion import WhiteAcceleration
 
 RATE_HZ = 15.0
 SIGMA_M = 3e-4
@@ -32,19 +33,19 @@ def test_any_order_of_arrival_within_the_history_gives_the_same_track(order, mis
     measurements = track(np.random.default_rng(1), 12)
     for k in missed:
         measurements[k] = Measurement(k / RATE_HZ)
-    ordered, shuffled = TipFilter(), TipFilter()
+    ordered, shuffled = PointFilter(), PointFilter()
     for k in range(12):
         ordered.add(measurements[k])
     for k in order:
         shuffled.add(measurements[k])
-    np.testing.assert_array_equal(shuffled.state.mean, ordered.state.mean)
-    np.testing.assert_array_equal(shuffled.state.covariance_m2, ordered.state.covariance_m2)
+    np.testing.assert_array_equal(shuffled.state.belief.mean, ordered.state.belief.mean)
+    np.testing.assert_array_equal(shuffled.state.covariance, ordered.state.covariance)
     assert shuffled.state.lost == ordered.state.lost
 
 
 def test_late_measurement_equals_one_in_time():
     measurements = track(np.random.default_rng(2), 58)
-    ordered, late = TipFilter(), TipFilter()
+    ordered, late = PointFilter(), PointFilter()
     for measurement in measurements:
         ordered.add(measurement)
     for k in range(58):
@@ -54,27 +55,27 @@ def test_late_measurement_equals_one_in_time():
         if k >= 4 and (k - 4) % 7 == 3:
             late.add(measurements[k - 4])
     np.testing.assert_array_equal(
-        late.predict(57 / RATE_HZ).mean, ordered.predict(57 / RATE_HZ).mean
+        late.predict(57 / RATE_HZ).belief.mean, ordered.predict(57 / RATE_HZ).belief.mean
     )
 
 
 def test_constant_velocity_is_followed_without_lag():
-    track_filter = TipFilter()
+    track_filter = PointFilter()
     for k in range(60):
         state = track_filter.add(seen(k, line(k)))
-    np.testing.assert_allclose(state.position_m, line(59), atol=1e-6)
+    np.testing.assert_allclose(state.position, line(59), atol=1e-6)
     ahead = track_filter.predict(62 / RATE_HZ)
-    np.testing.assert_allclose(ahead.position_m, line(62), atol=1e-5)
-    assert np.trace(ahead.covariance_m2) > np.trace(state.covariance_m2)
+    np.testing.assert_allclose(ahead.position, line(62), atol=1e-5)
+    assert np.trace(ahead.covariance) > np.trace(state.covariance)
 
 
 def test_prediction_at_an_old_time_uses_what_was_known_then():
-    whole, half = TipFilter(), TipFilter()
+    whole, half = PointFilter(), PointFilter()
     for measurement in (measurements := track(np.random.default_rng(3), 14)):
         whole.add(measurement)
     for measurement in measurements[:8]:
         half.add(measurement)
-    np.testing.assert_array_equal(whole.predict(7 / RATE_HZ).mean, half.state.mean)
+    np.testing.assert_array_equal(whole.predict(7 / RATE_HZ).belief.mean, half.state.belief.mean)
 
 
 @pytest.mark.parametrize('bias_m', [0.0, 2e-3])
@@ -83,21 +84,18 @@ def test_normalised_errors_are_chi_square(bias_m):
     rng, distances = np.random.default_rng(5), []
     # The gate is opened: it would cut the tail of the distribution that is tested here.
     options = FilterSettings(gate_chi2=60.0)
+    motion = WhiteAcceleration()
     dt = 1 / RATE_HZ
     block = np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
-    shake = np.linalg.cholesky(options.acceleration_density**2 * np.kron(block, np.eye(3)))
+    shake = np.linalg.cholesky(motion.acceleration_density**2 * np.kron(block, np.eye(3)))
     bias_cov = np.diag([0.0, bias_m**2, 0.0])
     for _ in range(60):
-        track_filter, bias = TipFilter(options), np.array([0, bias_m, 0]) * rng.standard_normal()
-        truth = np.concatenate(
-            [np.zeros(3), options.start_velocity_sigma_m_s * rng.standard_normal(3)]
-        )
+        track_filter, bias = PointFilter(options), np.array([0, bias_m, 0]) * rng.standard_normal()
+        truth = np.concatenate([np.zeros(3), motion.start_velocity_sigma * rng.standard_normal(3)])
         for k in range(25):
             noisy = truth[:3] + SIGMA_M * rng.standard_normal(3) + bias
             state = track_filter.add(seen(k, noisy, NOISE + bias_cov, bias_cov))
-            distances.append(
-                mahalanobis_squared(state.position_m - truth[:3], state.covariance_m2)
-            )
+            distances.append(mahalanobis_squared(state.position - truth[:3], state.covariance))
             truth = np.concatenate(
                 [truth[:3] + dt * truth[3:], truth[3:]]
             ) + shake @ rng.standard_normal(6)
@@ -106,26 +104,26 @@ def test_normalised_errors_are_chi_square(bias_m):
 
 
 def test_shared_error_is_not_averaged_away():
-    track_filter, bias = TipFilter(), np.diag([0.0, 0.0, 4e-6])
+    track_filter, bias = PointFilter(), np.diag([0.0, 0.0, 4e-6])
     for k in range(100):
         state = track_filter.add(seen(k, np.zeros(3), NOISE + bias, bias))
-    assert state.covariance_m2[2, 2] >= 4e-6
+    assert state.covariance[2, 2] >= 4e-6
 
 
 def test_outlier_is_rejected_and_leaves_the_track_alone():
-    track_filter = TipFilter()
+    track_filter = PointFilter()
     for measurement in track(np.random.default_rng(6), 20):
         track_filter.add(measurement)
     expected = track_filter.predict(20 / RATE_HZ)
     state = track_filter.add(seen(20, line(20) + [0.03, 0, 0]))
     assert not state.accepted
     assert not state.lost
-    np.testing.assert_array_equal(state.mean, expected.mean)
+    np.testing.assert_array_equal(state.belief.mean, expected.belief.mean)
 
 
 def test_lost_after_misses_then_found_again_after_agreement():
     options = FilterSettings(lost_after=3, recover_after=2)
-    track_filter = TipFilter(options)
+    track_filter = PointFilter(options)
     for measurement in track(np.random.default_rng(7), 10):
         track_filter.add(measurement)
     lost = [track_filter.add(Measurement(k / RATE_HZ)).lost for k in range(10, 13)]
@@ -136,20 +134,20 @@ def test_lost_after_misses_then_found_again_after_agreement():
     assert track_filter.add(seen(15, elsewhere)).lost
     state = track_filter.add(seen(16, elsewhere))
     assert not state.lost
-    np.testing.assert_allclose(state.position_m, elsewhere, atol=1e-4)
+    np.testing.assert_allclose(state.position, elsewhere, atol=1e-4)
 
 
 def test_first_measurement_starts_the_track_and_nothing_before_it_does():
-    track_filter = TipFilter()
+    track_filter = PointFilter()
     assert track_filter.add(Measurement(0.0)).lost
     assert track_filter.predict(0.05).lost
     state = track_filter.add(seen(1, [0.01, 0.02, 0.03]))
     assert not state.lost
-    np.testing.assert_array_equal(state.position_m, [0.01, 0.02, 0.03])
+    np.testing.assert_array_equal(state.position, [0.01, 0.02, 0.03])
 
 
 def test_silence_is_loss():
-    track_filter = TipFilter(FilterSettings(lost_timeout_s=0.5))
+    track_filter = PointFilter(FilterSettings(lost_timeout_s=0.5))
     track_filter.add(seen(0, np.zeros(3)))
     assert not track_filter.predict(0.4).lost
     assert track_filter.predict(0.6).lost
@@ -157,7 +155,7 @@ def test_silence_is_loss():
 
 
 def test_too_old_measurement_is_refused_and_counted():
-    track_filter = TipFilter(FilterSettings(horizon_s=1.0))
+    track_filter = PointFilter(FilterSettings(horizon_s=1.0))
     for measurement in track(np.random.default_rng(8), 40):
         track_filter.add(measurement)
     before = track_filter.state
@@ -167,7 +165,7 @@ def test_too_old_measurement_is_refused_and_counted():
 
 
 def test_reset_forgets():
-    track_filter = TipFilter()
+    track_filter = PointFilter()
     track_filter.add(seen(0, np.zeros(3)))
     track_filter.reset()
     assert track_filter.state.lost
@@ -178,11 +176,11 @@ def test_reset_forgets():
     ('bad', 'message'),
     [
         (Measurement(np.nan), 'time_s'),
-        (Measurement(0.0, np.array([np.inf, 0, 0]), NOISE), 'position_m'),
-        (Measurement(0.0, np.zeros(3), NOISE[:2]), 'covariance_m2'),
+        (Measurement(0.0, np.array([np.inf, 0, 0]), NOISE), 'position'),
+        (Measurement(0.0, np.zeros(3), NOISE[:2]), 'covariance'),
         (Measurement(0.0, np.zeros(3), NOISE, 2 * NOISE), 'exceed'),
     ],
 )
 def test_bad_measurements_are_refused(bad, message):
     with pytest.raises(ValueError, match=message):
-        TipFilter().add(bad)
+        PointFilter().add(bad)

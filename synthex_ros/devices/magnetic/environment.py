@@ -1,0 +1,85 @@
+"""What surrounds a magnetic device: field source, vessel and flow, seen from the device's base."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synthex_ros.devices.magnetic.field_source import FieldSource, gradient_matrix
+from synthex_ros.geometry import check_pose, transform_points
+
+Array = NDArray[np.float64]
+
+OPEN_ROOM_M = 1.0
+"""Distance to the wall where there is no vessel."""
+
+
+class Lumen(Protocol):
+    """Where a vessel is open."""
+
+    def signed_distance_m(self, points_m: Array) -> tuple[Array, Array]:
+        """Return room to the wall, shape (N,) [m], positive inside, and unit inward normals."""
+
+
+class Flow(Protocol):
+    """The moving fluid in a vessel."""
+
+    def velocity_m_s(self, points_m: Array, time_s: float) -> Array:
+        """Return the velocity [m/s] at points, shape (N, 3) [m], at a time [s]."""
+
+    def vessel_radius_m(self, points_m: Array) -> Array:
+        """Return the radius of the vessel that each point lies in, shape (N,) [m]."""
+
+
+class Environment:
+    """Source, lumen and flow in `world`, asked for in the frame of a device's base.
+
+    Attributes:
+        world_from_base: pose of `device_base` in `world`, shape (4, 4) [m].
+        lumen: the vessel, or None in open space.
+        flow: the fluid's motion, or None where it rests.
+        source: the field source, or None where there is no field.
+    """
+
+    def __init__(
+        self,
+        lumen: Lumen | None = None,
+        flow: Flow | None = None,
+        world_from_base: ArrayLike | None = None,
+        source: FieldSource | None = None,
+    ) -> None:
+        self.lumen, self.flow, self.source = lumen, flow, source
+        self.world_from_base = (
+            np.eye(4) if world_from_base is None else check_pose(world_from_base)
+        )
+
+    def field(self, points_m: Array) -> tuple[Array, Array]:
+        """Return field, (N, 3) [T], and gradient matrices, (N, 3, 3) [T/m], at base points."""
+        if self.source is None:
+            return np.zeros((len(points_m), 3)), np.zeros((len(points_m), 3, 3))
+        turn = self.world_from_base[:3, :3]
+        flux, gradient = self.source.field_and_gradient(self._world(points_m))
+        return flux @ turn, turn.T @ gradient_matrix(gradient) @ turn
+
+    def room(self, points_m: Array) -> tuple[Array, Array]:
+        """Return room to the wall, (N,) [m], and inward normals, (N, 3), at base points."""
+        if self.lumen is None:
+            return np.full(len(points_m), OPEN_ROOM_M), np.zeros((len(points_m), 3))
+        distance, normal = self.lumen.signed_distance_m(self._world(points_m))
+        return distance, normal @ self.world_from_base[:3, :3]
+
+    def velocity(self, points_m: Array, time_s: float) -> Array:
+        """Return the velocity of the fluid, (N, 3) [m/s], at base points."""
+        if self.flow is None:
+            return np.zeros((len(points_m), 3))
+        velocity = self.flow.velocity_m_s(self._world(points_m), time_s)
+        return velocity @ self.world_from_base[:3, :3]
+
+    def vessel_radius(self, points_m: Array) -> Array | None:
+        """Return the vessel's radius, (N,) [m], at base points, None without a flow model."""
+        return None if self.flow is None else self.flow.vessel_radius_m(self._world(points_m))
+
+    def _world(self, points_m: Array) -> Array:
+        return transform_points(self.world_from_base, points_m)

@@ -102,6 +102,9 @@ MATERIALS = MaterialRegistry(
         'csi': Material(((1.0, 'CsI'),), 4.51),
         'pebax': Material(((1.0, 'C12H23NO'),), 1.01),
         'silicone': Material(((1.0, 'C2H6OSi'),), 1.1),
+        # 20 % of NdFeB powder by volume in silicone, and 6 % of magnetite in a light oil.
+        'ndfeb_silicone': Material(((0.6303, 'Nd2Fe14B'), (0.3697, 'C2H6OSi')), 2.38),
+        'ferrofluid': Material(((0.2950, 'Fe3O4'), (0.7050, 'C12H26')), 1.0534),
     }
 )  # fmt: skip
 """Named materials; tissues as in NIST's X-ray tables, alloys at handbook densities."""

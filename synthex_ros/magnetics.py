@@ -45,7 +45,7 @@ def force_n(moment_a_m2: ArrayLike, gradient_t_m: ArrayLike) -> Array:
 
 def torque_n_m(moment_a_m2: ArrayLike, field_t: ArrayLike) -> Array:
     """Return the torque m x B [N m], shape (..., 3), on a moment (..., 3) in a field (..., 3)."""
-    return np.cross(moment_a_m2, field_t)
+    return np.cross(np.asarray(moment_a_m2, float), np.asarray(field_t, float))
 
 
 def force_map(moment_a_m2: ArrayLike) -> Array:

@@ -1,0 +1,103 @@
+"""Loops over distance grids: trilinear value and gradient, tapered capsules."""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+
+
+@nb.njit(cache=True)
+def sample_point(distance, i, j, k):
+    """Return value, gradient an index (x, y, z) and how far outside the grid (in indices).
+
+    Args:
+        distance: grid values, shape (nz, ny, nx).
+        i, j, k: position as indices along x, y, z; outside the grid the border's values hold.
+    """
+    nz, ny, nx = distance.shape
+    x = min(max(i, 0.0), nx - 1.0)
+    y = min(max(j, 0.0), ny - 1.0)
+    z = min(max(k, 0.0), nz - 1.0)
+    i0, j0, k0 = min(int(x), nx - 2), min(int(y), ny - 2), min(int(z), nz - 2)
+    u, v, w = x - i0, y - j0, z - k0
+    c000, c001 = distance[k0, j0, i0], distance[k0, j0, i0 + 1]
+    c010, c011 = distance[k0, j0 + 1, i0], distance[k0, j0 + 1, i0 + 1]
+    c100, c101 = distance[k0 + 1, j0, i0], distance[k0 + 1, j0, i0 + 1]
+    c110, c111 = distance[k0 + 1, j0 + 1, i0], distance[k0 + 1, j0 + 1, i0 + 1]
+    low0, low1 = c000 + u * (c001 - c000), c010 + u * (c011 - c010)
+    high0, high1 = c100 + u * (c101 - c100), c110 + u * (c111 - c110)
+    low, high = low0 + v * (low1 - low0), high0 + v * (high1 - high0)
+    value = low + w * (high - low)
+    dx = (1 - w) * ((1 - v) * (c001 - c000) + v * (c011 - c010))
+    dx += w * ((1 - v) * (c101 - c100) + v * (c111 - c110))
+    dy = (1 - w) * (low1 - low0) + w * (high1 - high0)
+    dz = high - low
+    return value, dx, dy, dz, i - x, j - y, k - z
+
+
+@nb.njit(cache=True)
+def sample_points(distance, origin, spacing, axes, points, values, normals):
+    """Write signed distances and unit inward normals of points, shape (N, 3).
+
+    Outside the grid the distance to the grid is taken off, and the normal leads back to it.
+    """
+    for n in range(points.shape[0]):
+        px = points[n, 0] - origin[0]
+        py = points[n, 1] - origin[1]
+        pz = points[n, 2] - origin[2]
+        i = (axes[0, 0] * px + axes[1, 0] * py + axes[2, 0] * pz) / spacing[0]
+        j = (axes[0, 1] * px + axes[1, 1] * py + axes[2, 1] * pz) / spacing[1]
+        k = (axes[0, 2] * px + axes[1, 2] * py + axes[2, 2] * pz) / spacing[2]
+        value, dx, dy, dz, oi, oj, ok = sample_point(distance, i, j, k)
+        gx, gy, gz = dx / spacing[0], dy / spacing[1], dz / spacing[2]
+        ox, oy, oz = oi * spacing[0], oj * spacing[1], ok * spacing[2]
+        outside = math.sqrt(ox * ox + oy * oy + oz * oz)
+        if outside > 0.0:
+            value -= outside
+            gx, gy, gz = -ox, -oy, -oz
+        length = math.sqrt(gx * gx + gy * gy + gz * gz)
+        values[n] = value
+        for a in range(3):
+            part = axes[a, 0] * gx + axes[a, 1] * gy + axes[a, 2] * gz
+            normals[n, a] = part / length if length > 1e-12 else 0.0
+
+
+@nb.njit(cache=True)
+def paint_capsules(starts, ends, radii0, radii1, origin, spacing, reach, distance):
+    """Raise grid values to the room inside tapered capsules, shape (S, 3) each.
+
+    Args:
+        starts, ends: axis ends of the capsules [m].
+        radii0, radii1: radii there, shape (S,) [m].
+        origin, spacing: of an axis-parallel grid [m].
+        reach: how far outside a capsule values are written [m].
+        distance: grid, shape (nz, ny, nx); becomes the maximum of itself and radius - distance.
+    """
+    nz, ny, nx = distance.shape
+    for s in range(starts.shape[0]):
+        a, b = starts[s], ends[s]
+        length2 = (b[0] - a[0]) ** 2 + (b[1] - a[1]) ** 2 + (b[2] - a[2]) ** 2
+        around = max(radii0[s], radii1[s]) + reach
+        i0 = max(int((min(a[0], b[0]) - around - origin[0]) / spacing), 0)
+        j0 = max(int((min(a[1], b[1]) - around - origin[1]) / spacing), 0)
+        k0 = max(int((min(a[2], b[2]) - around - origin[2]) / spacing), 0)
+        i1 = min(int((max(a[0], b[0]) + around - origin[0]) / spacing) + 2, nx)
+        j1 = min(int((max(a[1], b[1]) + around - origin[1]) / spacing) + 2, ny)
+        k1 = min(int((max(a[2], b[2]) + around - origin[2]) / spacing) + 2, nz)
+        for k in range(k0, k1):
+            z = origin[2] + k * spacing - a[2]
+            for j in range(j0, j1):
+                y = origin[1] + j * spacing - a[1]
+                for i in range(i0, i1):
+                    x = origin[0] + i * spacing - a[0]
+                    along = x * (b[0] - a[0]) + y * (b[1] - a[1]) + z * (b[2] - a[2])
+                    t = min(max(along / max(length2, 1e-18), 0.0), 1.0)
+                    dx = x - t * (b[0] - a[0])
+                    dy = y - t * (b[1] - a[1])
+                    dz = z - t * (b[2] - a[2])
+                    radius = radii0[s] + t * (radii1[s] - radii0[s])
+                    room = radius - math.sqrt(dx * dx + dy * dy + dz * dz)
+                    if room > distance[k, j, i]:
+                        distance[k, j, i] = np.float32(room)

@@ -51,6 +51,7 @@ setup(
         'setuptools',
         'numpy',
         'scipy',
+        'scikit-image',
         'numba',
         'SimpleITK',
         'pydicom>=3',

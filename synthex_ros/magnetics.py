@@ -111,7 +111,7 @@ def dipoles_at(points: Array, positions: Array, moments: Array) -> Array:
 
 @nb.njit(cache=True)
 def dipole_columns(
-    points: Array, positions: Array, moments: Array, column: Array, n: int
+    points: Array, positions: Array, moments: Array, column: NDArray[np.int64], n: int
 ) -> Array:
     """Return field and gradient of n groups of dipoles, shape (N, 8, n) [T and T/m].
 

@@ -1,0 +1,91 @@
+"""Least squares in a box with a limit on the sum of squares: the core of current allocation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import daqp
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_POWER_TOLERANCE = 1e-3
+
+
+def box_least_squares(
+    rows: Array, wanted: Array, ridge: float, lower: Array, upper: Array
+) -> Array:
+    """Return x, shape (n,), that minimises |R x - w|^2 + ridge |x|^2 with lower <= x <= upper.
+
+    Solved by the active-set method of DAQP (Arnstrom et al., IEEE Trans. Autom. Control 67, 4362
+    (2022)).
+
+    Args:
+        rows: R, already weighted, shape (m, n).
+        wanted: w, already weighted, shape (m,).
+        ridge: positive weight of |x|^2.
+        lower: lowest x, shape (n,).
+        upper: highest x, shape (n,); equal bounds fix a value.
+
+    Raises:
+        ValueError: something is not finite, or a lower bound is above its upper bound.
+    """
+    if not (np.all(np.isfinite(rows)) and np.all(np.isfinite(wanted))):
+        raise ValueError('rows and wanted values must be finite')
+    if not np.all(lower <= upper):
+        raise ValueError(f'lower must not be above upper, got {lower} and {upper}')
+    free = lower < upper
+    x = np.array(lower, float)
+    if np.any(free):
+        inner = np.ascontiguousarray(rows[:, free])
+        target = wanted - rows[:, ~free] @ x[~free]
+        hessian = inner.T @ inner
+        hessian[np.diag_indices_from(hessian)] += ridge
+        x[free] = _solve(hessian, -inner.T @ target, lower[free], upper[free])
+    return x
+
+
+def _solve(hessian: Array, linear: Array, lower: Array, upper: Array) -> Array:
+    found = np.linalg.solve(hessian, -linear).astype(float, copy=False)
+    if np.all(found >= lower) and np.all(found <= upper):
+        return found
+    count = len(linear)
+    sense = np.zeros(count, np.int32)
+    found, _, flag, _ = daqp.solve(hessian, linear, np.zeros((0, count)), upper, lower, sense)
+    if flag < 1:
+        raise ArithmeticError(f'the quadratic program was not solved, DAQP flag {flag}')
+    return np.clip(found, lower, upper)
+
+
+def within_power(
+    solve: Callable[[float], Array], power: Callable[[Array], float], limit: float
+) -> tuple[Array, bool]:
+    """Return the solution with the least extra ridge whose power is within the limit.
+
+    The extra ridge is the multiplier of the power limit, found by bisection of its logarithm.
+
+    Args:
+        solve: returns x, shape (n,), for an extra ridge.
+        power: power of x.
+        limit: highest power.
+
+    Returns:
+        x, shape (n,), and whether the limit is active. Where even the largest ridge does not
+        reach the limit (bounds that exclude zero), that x is returned.
+    """
+    x = solve(0.0)
+    if power(x) <= limit:
+        return x, False
+    low, high = -9.0, 9.0
+    x = solve(10.0**high)
+    for _ in range(40):
+        middle = (low + high) / 2
+        trial = solve(10.0**middle)
+        if power(trial) > limit:
+            low = middle
+        else:
+            high, x = middle, trial
+            if power(trial) > limit * (1 - _POWER_TOLERANCE):
+                break
+    return x, True

@@ -143,7 +143,7 @@ class Detector:
             Counts, shape (rows, columns), uint16; saturated pixels are `full_scale`.
         """
         pixels = covered or _NO_PIXELS
-        taps = [_blur_taps(self.blur_m / pitch) for pitch in pixel_pitch_m]
+        taps = [blur_taps(self.blur_m / pitch) for pitch in pixel_pitch_m]
         counts = np.empty(signal_kev.shape, np.uint16)
         with parallel():
             expose_frame(
@@ -173,7 +173,7 @@ class Detector:
 
 
 @lru_cache(maxsize=8)
-def _blur_taps(sigma_px: float) -> NDArray[np.float32]:
+def blur_taps(sigma_px: float) -> NDArray[np.float32]:
     """Gaussian integrated over pixels, sum 1; its width is kept even below a pixel."""
     if sigma_px == 0:
         return np.ones(1, np.float32)

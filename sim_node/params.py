@@ -57,6 +57,24 @@ class SimParams:
     imaging_chain: str = choice(
         'ideal', ('ideal', 'full'), 'full: heel effect, scatter, focal spot and lag as well'
     )
+    grid: str = choice(
+        'none', ('none', 'focused'), 'anti-scatter grid of the full chain; focused is 10:1'
+    )
+    panel_seed: int = bounded(
+        -1, -1, 2**31 - 1, 'number of a panel with uneven and dead pixels; -1 is an even one'
+    )
+    image_intensifier: bool = flag(False, 'image intensifier instead of a flat panel')
+    intensifier_pincushion_percent: float = bounded(
+        5.0, 0.0, 30.0, 'edge of its field too far out, part of the radius [%]'
+    )
+    intensifier_s_distortion_deg: float = bounded(0.0, -20.0, 20.0, 'turn of its edge [deg]')
+    intensifier_vignetting_percent: float = bounded(15.0, 0.0, 90.0, 'light lost at its edge [%]')
+    intensifier_glare_percent: float = bounded(
+        10.0, 0.0, 50.0, 'its veiling glare, part of the light [%]'
+    )
+    intensifier_glare_reach_m: float = bounded(
+        0.025, 1e-3, 0.1, 'mean way of light scattered in it [m]'
+    )
     realism: str = choice(
         'realistic', ('realistic', 'heuristic', 'naive'), 'simpler ones leave physics out'
     )

@@ -105,7 +105,7 @@ class SimPublisher:
     def _publish_truth(self, exposure: Exposure) -> None:
         in_world = messages.make_header(exposure.stamp_ns, self._params.world_frame)
         optical = messages.make_header(exposure.stamp_ns, self._params.source_frame)
-        visible = exposure.view.geometry.contains(exposure.landmarks_px).astype(float)
+        visible = exposure.landmarks_visible.astype(float)
         self._truth_tip.publish(messages.to_pose_stamped(exposure.world_from_tip, in_world))
         self._truth_landmarks.publish(
             messages.to_landmarks(exposure.landmarks_px, visible, optical)

@@ -11,7 +11,9 @@ from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.build import RoomSettings
 from synthex_ros.xray.collimator import Collimator
 from synthex_ros.xray.imaging_chain import ImagingChain
+from synthex_ros.xray.intensifier import ImageIntensifier
 from synthex_ros.xray.renderer import Technique
+from synthex_ros.xray.scatter import AntiScatterGrid, KernelScatter
 
 
 def room_settings(params: SimParams) -> RoomSettings:
@@ -76,4 +78,27 @@ def _chain(params: SimParams) -> ImagingChain:
     edges = params.collimator
     if len(edges) != 4:
         raise ValueError(f'collimator must be top, bottom, left, right, got {edges}')
-    return replace(chain, collimator=Collimator(*edges))
+    if params.grid != 'none':
+        if chain.scatter is None:
+            raise ValueError(
+                f'grid: {params.grid} needs scatter that it can stop; set imaging_chain: full'
+            )
+        chain = replace(chain, scatter=KernelScatter(AntiScatterGrid()))
+    return replace(
+        chain,
+        collimator=Collimator(*edges),
+        panel_seed=params.panel_seed if params.panel_seed >= 0 else None,
+        intensifier=_intensifier(params),
+    )
+
+
+def _intensifier(params: SimParams) -> ImageIntensifier | None:
+    if not params.image_intensifier:
+        return None
+    return ImageIntensifier(
+        params.intensifier_pincushion_percent,
+        params.intensifier_s_distortion_deg,
+        params.intensifier_vignetting_percent,
+        params.intensifier_glare_percent / 100,
+        params.intensifier_glare_reach_m,
+    )

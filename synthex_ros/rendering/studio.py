@@ -194,7 +194,10 @@ class Studio:
         if not self.settings.detector_kerma_ngy:
             return self._technique
         if self._regulated is None:
-            control = ExposureControl(self.settings.detector_kerma_ngy * 1e-9)
+            control = ExposureControl(
+                self.settings.detector_kerma_ngy * 1e-9,
+                collimator=self.renderer.chain.collimator,
+            )
             self._regulated = self.renderer.regulated(
                 control, self.view(), self._world_from_patient(0.0), self._technique
             )
@@ -211,17 +214,13 @@ class Studio:
 
     def _landmark(self, name: str, point: NDArray[np.float64], view: View) -> Landmark:
         u, v = view.project(point)
-        visible = bool(view.geometry.contains([u, v]))
-        if visible and self.settings.field_px:
-            top, bottom, left, right = self.settings.field_px
-            visible = top - 0.5 <= v <= bottom - 0.5 and left - 0.5 <= u <= right - 0.5
-        tube = self.renderer.chain.intensifier
-        if tube is not None:
-            u, v = tube.distort_points([u, v], view.geometry)
-            visible = visible and tube.contains([u, v], view.geometry)
+        chain = self.renderer.chain
+        if chain.intensifier is not None:
+            u, v = chain.intensifier.distort_points([u, v], view.geometry)
+        visible = bool(chain.shows([u, v], view.geometry))
         x, y, z = (float(value) for value in point)
         depth = float(view.to_source(point)[2])
-        return Landmark(name, (x, y, z), (float(u), float(v)), depth, bool(visible))
+        return Landmark(name, (x, y, z), (float(u), float(v)), depth, visible)
 
     def _structure(self, name: str, view: View, patient: NDArray[np.float64]) -> StructureImage:
         """Return a structure where the image shows it."""

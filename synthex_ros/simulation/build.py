@@ -115,7 +115,7 @@ def build_room(settings: RoomSettings) -> BuiltRoom:
     renderer = _build_renderer(settings, volume, make_pose(translation_m=-isocenter))
     control = None
     if settings.detector_kerma_gy is not None:
-        control = ExposureControl(settings.detector_kerma_gy)
+        control = ExposureControl(settings.detector_kerma_gy, collimator=renderer.chain.collimator)
     plant = ContinuumPlant(settings.device, seed=settings.seed)
     device = DrivenDevice(
         plant, settings.device_start, settings.command_max_age_s, settings.device_enabled

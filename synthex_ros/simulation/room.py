@@ -48,6 +48,7 @@ class Exposure:
         radiograph: detector counts, label mask, technique and dose.
         world_from_tip: true tip frame, shape (4, 4) [m].
         landmarks_px: true landmarks (u, v) [px], shape (K, 2).
+        landmarks_visible: which of them the beam reaches, shape (K,).
         centerline_world_m: true centre line, shape (N, 3) [m].
     """
 
@@ -57,6 +58,7 @@ class Exposure:
     radiograph: Radiograph
     world_from_tip: Array
     landmarks_px: Array
+    landmarks_visible: NDArray[np.bool_]
     centerline_world_m: Array
 
 
@@ -127,13 +129,15 @@ class Room:
             memory=self._lag(view),
             interval_s=self._interval_s,
         )
+        landmarks_px = self._renderer.project(view, self._device.landmarks(base))
         exposure = Exposure(
             index=self.exposures,
             stamp_ns=stamp_ns,
             view=view,
             radiograph=radiograph,
             world_from_tip=self._device.tip_pose(base),
-            landmarks_px=self._renderer.project(view, self._device.landmarks(base)),
+            landmarks_px=landmarks_px,
+            landmarks_visible=self._renderer.chain.shows(landmarks_px, view.geometry),
             centerline_world_m=self._device.centerline(base),
         )
         self.exposures += 1

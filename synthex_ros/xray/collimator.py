@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.geometry import ProjectionGeometry
 
@@ -53,6 +53,12 @@ class Collimator:
         """Return the open field as (top, bottom, left, right) pixel edges."""
         rows, columns = geometry.shape_px
         return self.top * rows, self.bottom * rows, self.left * columns, self.right * columns
+
+    def contains(self, pixels_px: ArrayLike, geometry: ProjectionGeometry) -> NDArray[np.bool_]:
+        """Tell which points (u, v) [px], (..., 2), of a pinhole image lie in the open field."""
+        top, bottom, left, right = self.box_px(geometry)
+        u, v = np.moveaxis(np.asarray(pixels_px, float) + 0.5, -1, 0)
+        return (v >= top) & (v <= bottom) & (u >= left) & (u <= right)
 
     def field_size_m(self, geometry: ProjectionGeometry) -> tuple[float, float]:
         """Return height and width of the open field on the detector [m]."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from synthex_ros.xray.attenuation import mass_attenuation_cm2_g
 from synthex_ros.xray.beam import Technique
+from synthex_ros.xray.collimator import Collimator
 
 MEASURED_PX = 32
 
@@ -22,13 +23,16 @@ class ExposureControl:
             detector entrance [Gy]. A frame of fluoroscopy has some 10 nGy, of cine some 100 nGy.
             The median, as systems do that read the image, is not led astray by the bare beam
             beside the patient.
-        field_share: side of the central measuring field as a part of the image's.
+        field_share: side of the central measuring field as a part of the open field's.
         charge_limits_mas: least and greatest charge of the generator [mA s].
+        collimator: blades that leave a part of the image open; the measuring field lies in the
+            middle of that part. None is the whole image.
     """
 
     detector_kerma_gy: float = 30e-9
     field_share: float = 0.5
     charge_limits_mas: tuple[float, float] = (0.001, 5.0)
+    collimator: Collimator | None = None
 
     def __post_init__(self):
         low, high = self.charge_limits_mas
@@ -66,12 +70,20 @@ class ExposureControl:
         self, technique: Technique, area: NDArray[np.float32], materials: tuple[str, ...]
     ) -> NDArray[np.float64]:
         """Return the transmission by energy of pixels in the measuring field, shape (K, P)."""
-        field = []
-        for size in area.shape[1:]:
-            low = int(size * (1 - self.field_share) / 2)
-            high = int(np.ceil(size * (1 + self.field_share) / 2))
-            field.append(slice(low, high, max(1, (high - low) // MEASURED_PX)))
+        blades = self.collimator or Collimator()
+        edges = ((blades.top, blades.bottom), (blades.left, blades.right))
+        field = [
+            self._measured(size, low, high)
+            for size, (low, high) in zip(area.shape[1:], edges, strict=True)
+        ]
         pixels = area[:, field[0], field[1]].reshape(len(materials), -1).astype(float)
         energies = technique.spectrum().energies_kev
         mu = np.stack([mass_attenuation_cm2_g(name, energies) for name in materials])
         return np.exp(-mu.T @ pixels)
+
+    def _measured(self, size: int, low: float, high: float) -> slice:
+        """Return the pixels measured along a side that is open from `low` to `high`, 0..1."""
+        middle, half = (low + high) / 2, self.field_share * (high - low) / 2
+        first = min(int(size * (middle - half)), size - 1)
+        stop = max(int(np.ceil(size * (middle + half))), first + 1)
+        return slice(first, stop, max(1, (stop - first) // MEASURED_PX))

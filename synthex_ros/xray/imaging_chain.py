@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.geometry import ProjectionGeometry
 from synthex_ros.xray.beam import Beam
@@ -99,6 +99,20 @@ class ImagingChain:
             decimated(area_density_g_cm2), materials, beam, geometry, air_gap_m, share
         )
         return ScatteredSignal(result.signal_kev, result.quantum_kev)
+
+    def shows(self, pixels_px: ArrayLike, geometry: ProjectionGeometry) -> NDArray[np.bool_]:
+        """Tell which points of the image, (u, v) [px], (..., 2), the beam reaches.
+
+        They lie on the detector, between the blades and in the field of the image intensifier.
+        """
+        pixels, tube = np.asarray(pixels_px, float), self.intensifier
+        seen = geometry.contains(pixels)
+        if tube is not None:
+            seen &= tube.contains(pixels, geometry)
+            pixels = tube.undistort_points(pixels, geometry)
+        if self.collimator is not None:
+            seen &= self.collimator.contains(pixels, geometry)
+        return seen
 
     def memory(self, shape_px: tuple[int, int]) -> LagMemory | None:
         """Return the memory of a detector that has rested, or None without lag."""

@@ -118,9 +118,9 @@ class ImageIntensifier:
         moved[~self.field(geometry)] = outside
         return moved
 
-    def contains(self, pixel_px: ArrayLike, geometry: ProjectionGeometry) -> bool:
-        """Return whether a point (u, v) [px] of the distorted image lies in the circular field."""
-        return bool(np.hypot(*self._centred(pixel_px, geometry)) <= 1)
+    def contains(self, pixels_px: ArrayLike, geometry: ProjectionGeometry) -> NDArray[np.bool_]:
+        """Tell which points (u, v) [px], (..., 2), of the distorted image lie in the field."""
+        return np.hypot(*self._centred(pixels_px, geometry)) <= 1
 
     def signal(self, signal_kev: Image, geometry: ProjectionGeometry) -> Image:
         """Return the expected signal at the output [keV a pixel], shape (rows, columns).

@@ -5,6 +5,7 @@ import pytest
 
 from synthex_ros.geometry import CArm
 from synthex_ros.xray.beam import Technique
+from synthex_ros.xray.collimator import Collimator
 from synthex_ros.xray.exposure_control import ExposureControl
 
 VIEW = CArm().view(0.0, 0.0)
@@ -40,6 +41,25 @@ def test_bare_beam_beside_the_patient_changes_nothing():
     whole = control.regulated(Technique(), slab(20.0), MATERIALS, DISTANCE_M)
     beside = control.regulated(Technique(), slab(20.0, bare_share=0.4), MATERIALS, DISTANCE_M)
     assert beside.charge_mas == pytest.approx(whole.charge_mas)
+
+
+def test_only_the_open_field_is_measured():
+    """Bare beam behind a blade changes nothing; without the blade it would rule."""
+    area = slab(20.0, bare_share=0.6)
+    whole = ExposureControl().regulated(Technique(), slab(20.0), MATERIALS, DISTANCE_M)
+    shut = ExposureControl(collimator=Collimator(top=0.6))
+    assert shut.regulated(Technique(), area, MATERIALS, DISTANCE_M) == whole
+    led_astray = ExposureControl().regulated(Technique(), area, MATERIALS, DISTANCE_M)
+    assert led_astray.charge_mas < 0.2 * whole.charge_mas
+
+
+def test_a_field_smaller_than_a_pixel_is_measured_where_it_is():
+    blades = Collimator(0.4999, 0.5001, 0.9999, 1.0)
+    chosen = ExposureControl(collimator=blades).regulated(
+        Technique(), slab(20.0), MATERIALS, DISTANCE_M
+    )
+    whole = ExposureControl().regulated(Technique(), slab(20.0), MATERIALS, DISTANCE_M)
+    assert chosen.charge_mas == pytest.approx(whole.charge_mas)
 
 
 def test_charge_stays_within_the_generator():

@@ -134,8 +134,8 @@ class MixedMotion:
         if order == 1:
             noise[0, 0] = self.rest_density**2 * dt
             return step, noise
-        step[:2, :2] = [[1, dt], [0, 1]]
-        noise[:2, :2] = [[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]]
+        step[:2, :2] = np.array([[1, dt], [0, 1]])
+        noise[:2, :2] = np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
         return step, self.acceleration_density**2 * noise
 
 

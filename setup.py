@@ -69,10 +69,12 @@ setup(
         'mcap',
         'zstandard',
         'rosbags',
+        'pycocotools',
     ],
     extras_require={
         'ros': ROS,
         'train': ['torch==2.13.0', 'onnx'],
+        'ray': ['ray'],
         'gpu': ['cupy-cuda12x', 'onnxruntime-gpu'],
         'dev': DEV,
     },

@@ -98,7 +98,7 @@ def run_evaluate_model(args: argparse.Namespace) -> int:
 
     from synthex_ros.evaluation.model_evaluation import (
         OnnxPredictor,
-        annotation_lines,
+        frame_count,
         read_samples,
         score_model,
         score_values,
@@ -109,7 +109,7 @@ def run_evaluate_model(args: argparse.Namespace) -> int:
     console = Console(highlight=False, soft_wrap=True)
     predict = OnnxPredictor(args.name, args.threads)
     with Progress(console=console, transient=True) as progress:
-        job = progress.add_task('frames', total=len(annotation_lines(args.data)))
+        job = progress.add_task('frames', total=frame_count(args.data))
         samples = read_samples(args.data, predict.landmarks)
         score = score_model(predict, samples, lambda: progress.advance(job))
     console.print(model_table(score))

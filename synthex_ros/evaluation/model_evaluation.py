@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +20,7 @@ from synthex_ros.evaluation.metrics import (
     landmark_errors,
     summarize,
 )
+from synthex_ros.learning.coco import VISIBLE, CocoFolder
 
 
 class DatasetError(SynthexError):
@@ -97,50 +96,48 @@ class OnnxPredictor:
 
 
 def read_samples(folder: str | Path, names: Sequence[str]) -> Iterator[Sample]:
-    """Yield the frames of a data set folder in the order of its annotations.
+    """Yield the frames of a COCO folder in the order of their ids.
 
     Raises:
-        DatasetError: files are missing or damaged, or a landmark is not annotated.
+        DatasetError: files are missing or damaged, or a landmark or distance is not known.
     """
-    folder = Path(folder)
-    for line in annotation_lines(folder):
-        number = line['id'] if isinstance(line['id'], str) else f'{line["id"]:06d}'
-        counts = _read_png(folder / 'images' / f'{number}.png', np.uint16)
-        mask = _read_png(folder / 'masks' / f'{number}.png', np.uint8)
-        missing = [name for name in names if name not in line['landmarks']]
-        if missing:
-            raise DatasetError(f'{folder}: frame {number} lacks the landmarks {missing}')
-        marks = np.array([line['landmarks'][name] for name in names], float).reshape(-1, 3)
-        truth = np.where(marks[:, 2:] > 0, marks[:, :2], np.nan)
-        distance = line.get('source_to_object_mm') or float('nan')
-        yield Sample(
-            counts,
-            mask,
-            truth,
-            float(line['pixel_pitch_mm']) * 1e-3,
-            float(line['source_to_detector_mm']) / float(distance),
+    data = _opened(folder)
+    missing = [name for name in names if name not in data.landmarks]
+    if missing:
+        raise DatasetError(
+            f'{folder} lacks the landmarks {missing}; its categories have {list(data.landmarks)}'
         )
+    order = [data.landmarks.index(name) for name in names]
+    for row, image in enumerate(data.images):
+        try:
+            counts, mask = data.counts(row), data.mask(row)
+        except (FileNotFoundError, ValueError) as error:
+            raise DatasetError(str(error)) from None
+        if 'pixel_pitch_mm' not in image:
+            raise DatasetError(f'{folder}: image {image["id"]} has no pixel_pitch_mm')
+        marks = data.keypoints(row)[order]
+        truth = np.where(marks[:, 2:] >= VISIBLE, marks[:, :2], np.nan)
+        magnification = image.get('source_to_detector_mm', np.nan) / image.get(
+            'source_to_object_mm', np.nan
+        )
+        pitch = float(image['pixel_pitch_mm']) * 1e-3
+        yield Sample(counts, mask, truth, pitch, float(magnification))
 
 
-def annotation_lines(folder: Path) -> list[dict[str, Any]]:
-    """Return the annotations of a data set.
+def frame_count(folder: str | Path) -> int:
+    """Return the number of frames of a COCO folder.
 
     Raises:
-        DatasetError: no annotations, or a line that is no JSON object.
+        DatasetError: it is none.
     """
-    path = folder / 'annotations.jsonl'
-    if not path.is_file():
-        raise DatasetError(f'{path} does not exist; make a data set with `synthex generate`')
-    lines = []
-    for number, text in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
-        try:
-            line = json.loads(text)
-            lines.append({**line, 'id': line['id']})
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise DatasetError(f'{path}, line {number} is damaged: {error}') from None
-    if not lines:
-        raise DatasetError(f'{path} is empty; make a data set with `synthex generate`')
-    return lines
+    return len(_opened(folder).images)
+
+
+def _opened(folder: str | Path) -> CocoFolder:
+    try:
+        return CocoFolder(folder)
+    except (FileNotFoundError, ValueError) as error:
+        raise DatasetError(str(error)) from None
 
 
 def score_model(
@@ -218,12 +215,3 @@ def _finite(value: float) -> float | None:
 
 def _finite_summary(summary: Summary) -> dict[str, float | None]:
     return {key: _finite(value) for key, value in asdict(summary).items()}
-
-
-def _read_png(path: Path, dtype: type) -> NDArray:
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise DatasetError(f'{path} is missing or damaged; run `synthex generate` again')
-    if image.ndim != 2 or image.dtype != dtype:
-        raise DatasetError(f'{path} must be one channel of {dtype.__name__}, got {image.dtype}')
-    return image

@@ -19,6 +19,15 @@ def register(subparsers) -> None:
     generate.add_argument('--out', type=Path, required=True, help='folder; continued if not empty')
     generate.add_argument('--seed', type=int, default=0, help='same seed, same frames')
     generate.add_argument('--workers', type=int, default=2, help='processes')
+    generate.add_argument(
+        '--engine',
+        choices=('processes', 'ray'),
+        default='processes',
+        help='ray: on the cluster of RAY_ADDRESS; needs synthex_ros[ray]',
+    )
+    generate.add_argument(
+        '--preview', action='store_true', help='also write preview.png, 24 frames with labels'
+    )
     generate.set_defaults(handler=run_generate)
 
     train = subparsers.add_parser('train', help='train the tracker network')
@@ -57,8 +66,13 @@ def run_generate(args: argparse.Namespace) -> int:
     sampling = load_settings(SceneSampling, args.scene)
     with _progress() as progress:
         task = progress.add_task('frames', total=args.frames)
-        for done in generate(sampling, args.frames, args.out, args.seed, args.workers):
+        made = generate(sampling, args.frames, args.out, args.seed, args.workers, args.engine)
+        for done in made:
             progress.update(task, completed=done)
+        if args.preview:
+            from synthex_ros.learning.preview import write_preview
+
+            progress.console.print(f'preview: {write_preview(args.out)}')
     return 0
 
 

@@ -1,11 +1,8 @@
-"""A folder of labelled frames: 16-bit images, 8-bit masks, one line of annotation a frame."""
+"""Training and test frames of a COCO folder, read one at a time."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,152 +10,69 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.learning.coco import VISIBLE, CocoFolder
 from synthex_ros.learning.labelled import Labelled
-from synthex_ros.tracking.model import log_counts
-
-_FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+from synthex_ros.tracking.model import normalise
 
 
-class FrameFolder:
-    """images/000000.png, masks/000000.png, annotations.jsonl and dataset.json in a folder.
-
-    Annotations are only appended; a frame exists when its line does.
-    """
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-
-    def begin(self, description: dict[str, Any]) -> None:
-        """Make the folder, or check that it was made with the same description.
-
-        Raises:
-            ValueError: it was made with another one.
-        """
-        for part in ('images', 'masks'):
-            (self.root / part).mkdir(parents=True, exist_ok=True)
-        path = self.root / 'dataset.json'
-        if path.exists():
-            before = json.loads(path.read_text(encoding='utf-8'))
-            differing = sorted(k for k in description if before.get(k) != description[k])
-            if differing:
-                raise ValueError(
-                    f'{self.root} holds frames made with other {", ".join(differing)}; '
-                    'continue with the same settings and seed, or choose an empty folder'
-                )
-            return
-        path.write_text(json.dumps(description, indent=1) + '\n')
-
-    def description(self) -> dict[str, Any]:
-        """Return what the frames were made with.
-
-        Raises:
-            FileNotFoundError: the folder is no data set.
-        """
-        path = self.root / 'dataset.json'
-        if not path.is_file():
-            raise FileNotFoundError(
-                f'{self.root} is no data set (no dataset.json); make one with `synthex generate`'
-            )
-        return json.loads(path.read_text(encoding='utf-8'))
-
-    def annotations(self) -> list[dict[str, Any]]:
-        """Return the annotations in order; a line that a crash cut short is removed."""
-        path = self.root / 'annotations.jsonl'
-        if not path.exists():
-            return []
-        text = path.read_bytes()
-        complete = text[: text.rfind(b'\n') + 1]
-        if len(complete) < len(text):
-            path.write_bytes(complete)
-        return [json.loads(line) for line in complete.splitlines()]
-
-    def append(self, annotations: Sequence[dict[str, Any]]) -> None:
-        """Add annotations of frames whose images have been written."""
-        with (self.root / 'annotations.jsonl').open('a', encoding='utf-8') as file:
-            file.writelines(json.dumps(item) + '\n' for item in annotations)
-
-    def write_images(
-        self, index: int, counts: NDArray[np.uint16], mask: NDArray[np.uint8]
-    ) -> None:
-        """Write image and mask of frame `index`.
-
-        Raises:
-            OSError: the disk refused.
-        """
-        for part, pixels in (('images', counts), ('masks', mask)):
-            path = self._path(part, index)
-            if not cv2.imwrite(str(path), pixels, _FAST):
-                raise OSError(f'could not write {path}')
-
-    def read(self, index: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        """Return image and mask of frame `index`.
-
-        Raises:
-            FileNotFoundError: a file is missing or damaged.
-        """
-        counts = cv2.imread(str(self._path('images', index)), cv2.IMREAD_UNCHANGED)
-        mask = cv2.imread(str(self._path('masks', index)), cv2.IMREAD_UNCHANGED)
-        if counts is None or mask is None:
-            raise FileNotFoundError(
-                f'frame {index} of {self.root} is missing or damaged; delete the folder and '
-                'generate it again'
-            )
-        return np.asarray(counts, np.uint16), np.asarray(mask, np.uint8)
-
-    def _path(self, part: str, index: int) -> Path:
-        return self.root / part / f'{index:06d}.png'
-
-
-@dataclass(frozen=True, eq=False)
 class FrameSet:
-    """All frames of a folder in memory (0.8 MB each at 512 x 512).
+    """The first frames of a COCO folder; nothing of an image is kept in memory.
 
-    Attributes:
-        counts: shape (N, rows, columns), uint16.
-        masks: shape (N, rows, columns), uint8.
-        landmarks: (u, v, visible), shape (N, L, 3), float64.
-        scaling: mean and deviation of log(1 + counts) of each frame, shape (N, 2), float32.
-        annotations: one a frame.
+    Args:
+        root: the folder.
+        limit: how many frames; default all.
+
+    Raises:
+        FileNotFoundError: no data set.
     """
 
-    counts: NDArray[np.uint16]
-    masks: NDArray[np.uint8]
-    landmarks: NDArray[np.float64]
-    scaling: NDArray[np.float32]
-    annotations: list[dict[str, Any]]
+    def __init__(self, root: str | Path, limit: int | None = None) -> None:
+        # Threads of OpenCV only get in the way of loader processes.
+        cv2.setNumThreads(1)
+        self.folder = CocoFolder(root)
+        self._rows = min(limit or len(self.folder.images), len(self.folder.images))
 
     def __len__(self) -> int:
-        return len(self.counts)
+        return self._rows
 
-    @classmethod
-    def load(cls, root: str | Path, limit: int | None = None, threads: int = 2) -> FrameSet:
-        """Read a folder, or its first `limit` frames.
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in a mask; 0 is the background."""
+        return self.folder.classes
 
-        Raises:
-            FileNotFoundError: no data set, no frames, or a missing image.
-        """
-        folder = FrameFolder(root)
-        names = folder.description()['landmarks']
-        annotations = folder.annotations()[:limit]
-        if not annotations:
-            raise FileNotFoundError(f'{root} has no frames yet; run `synthex generate`')
-        first, _ = folder.read(annotations[0]['id'])
-        shape = (len(annotations), *first.shape)
-        counts, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
-        scaling = np.empty((len(annotations), 2), np.float32)
+    @property
+    def landmark_names(self) -> tuple[str, ...]:
+        """Names of the landmarks."""
+        return self.folder.landmarks
 
-        def read(row: int) -> None:
-            counts[row], masks[row] = folder.read(annotations[row]['id'])
-            mean, deviation = cv2.meanStdDev(log_counts(counts[row]))
-            scaling[row] = mean[0, 0], max(deviation[0, 0], 1e-6)
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the frames were made with, as far as the folder says."""
+        return self.folder.info
 
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(read, range(len(annotations))))
-        landmarks = [[item['landmarks'][name] for name in names] for item in annotations]
-        return cls(counts, masks, np.array(landmarks, float), scaling, annotations)
+    def image(self, row: int) -> dict[str, Any]:
+        """Return COCO's entry of frame `row`."""
+        return self.folder.images[row]
+
+    def counts(self, row: int) -> NDArray[np.uint16]:
+        """Return the radiograph of frame `row`, larger = more X-rays, shape (rows, columns)."""
+        return self.folder.counts(row)
+
+    def mask(self, row: int) -> NDArray[np.uint8]:
+        """Return the class ids of frame `row`, shape (rows, columns)."""
+        return self.folder.mask(row)
+
+    def landmarks(self, row: int) -> NDArray[np.float64]:
+        """Return (u, v, visible) of frame `row`, shape (L, 3); visible is 0 or 1."""
+        points = self.folder.keypoints(row)
+        points[:, 2] = points[:, 2] >= VISIBLE
+        return points
 
     def labelled(self, row: int) -> Labelled:
         """Return frame `row`, normalised as the tracker does it."""
-        mean, deviation = self.scaling[row]
-        image = (log_counts(self.counts[row]) - mean) / deviation
-        return Labelled(image, self.masks[row], self.landmarks[row])
+        return Labelled(normalise(self.counts(row)), self.mask(row), self.landmarks(row))
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray]]:
+        """Yield (counts, mask, landmarks) of every frame."""
+        for row in range(len(self)):
+            yield self.counts(row), self.mask(row), self.landmarks(row)

@@ -68,7 +68,7 @@ def restore(state: dict[str, Any]) -> tuple[nn.Module, ModelMetadata]:
         'steps': state['step'],
         'frames': state['train_frames'],
         'seed': settings.seed,
-        'data_seed': state['train_data']['seed'],
+        'data_seed': state['train_data'].get('seed'),
         'software': f'synthex_ros {__version__}, torch {torch.__version__}',
     }
     return network.eval(), dataclasses.replace(metadata, training=training, licence=LICENCE)
@@ -80,7 +80,7 @@ def write_onnx(network: nn.Module, metadata: ModelMetadata, path: Path) -> None:
     A fully convolutional network is written with free rows and columns, so that the tracker may
     give it a region of the frame.
     """
-    write_graph(ExportedNetwork(network).eval(), metadata, path, network.fully_convolutional)
+    write_graph(ExportedNetwork(network).eval(), metadata, path, bool(network.fully_convolutional))
 
 
 def write_graph(network: nn.Module, metadata: Metadata, path: Path, any_size: bool) -> None:
@@ -155,7 +155,7 @@ def export(
     network, metadata = restore(state)
     write_onnx(network, metadata, path)
     model = TrackerModel(path, threads=2)
-    samples = FrameSet.load(state['settings']['validation'], 8).counts
+    samples = [counts for counts, _, _ in FrameSet(state['settings']['validation'], 8)]
     worst = difference(network, model, samples)
     if worst > TOLERANCE:
         raise RuntimeError(
@@ -180,17 +180,11 @@ def export(
         'inference_ms': {str(n): inference_ms(path, n, samples[0]) for n in (1, 2)},
     }
     if test is not None:
-        frames = FrameSet.load(test)
-        manifest['test_data'] = test_description(test, frames)
+        frames = FrameSet(test)
+        manifest['test_data'] = frames.info | {'frames': len(frames)}
         manifest['test'] = evaluate(model, frames).plain()
     path.with_suffix('.json').write_text(json.dumps(manifest, indent=1) + '\n')
     return manifest
-
-
-def test_description(root: str | Path, frames: FrameSet) -> dict[str, Any]:
-    """Return what a test set was made with, and its size."""
-    description = json.loads((Path(root) / 'dataset.json').read_text(encoding='utf-8'))
-    return description | {'frames': len(frames)}
 
 
 def evaluate(model: TrackerModel, frames: FrameSet) -> Summary:

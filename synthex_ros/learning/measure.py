@@ -134,8 +134,5 @@ def score_frames(
 ) -> list[FrameScore]:
     """Return the score of every frame, predicted by `infer`, such as `TrackerModel.infer`."""
     return [
-        score_frame(infer(counts), metadata, mask, landmarks)
-        for counts, mask, landmarks in zip(
-            frames.counts, frames.masks, frames.landmarks, strict=True
-        )
+        score_frame(infer(counts), metadata, mask, landmarks) for counts, mask, landmarks in frames
     ]

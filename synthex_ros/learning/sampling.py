@@ -1,11 +1,12 @@
-"""What is varied in training data: C-arm views, device poses and shapes, technique, collimation.
+"""What is varied in training data: patient, C-arm views, device poses and shapes.
 
 Every random number comes from (seed, kind, index), so any frame can be made alone and again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,12 @@ from synthex_ros.geometry import (
     transform_points,
     view_name,
 )
-from synthex_ros.xray.beam import Technique
-from synthex_ros.xray.exposure_control import ExposureControl
+from synthex_ros.learning.anatomies import check_weights
+from synthex_ros.learning.distractors import Distractors
+from synthex_ros.learning.imaging import ImagingSampling
 
 Array = NDArray[np.float64]
+Box = tuple[float, float, float, float]
 
 _VIEW_STREAM, _FRAME_STREAM = 0, 1
 _MAX_TRIES = 200
@@ -38,59 +41,89 @@ class SceneSampling:
     600-900 mm).
 
     Attributes:
-        anatomy: sample name or path of the CT.
+        anatomies: weight of each sample or path of a CT; `phantoms` stands for `phantom_count`
+            procedural torsos of which no two are alike.
+        phantom_count: how many phantoms there are.
+        materials: what voxels are made of: 'detailed', 'standard', 'heuristic' or 'naive'.
+        image_px: side of the square image [px].
         frames_per_view: device poses for a C-arm view; its anatomy is rendered once.
         primary_deg: LAO (+) / RAO (-) angle.
         secondary_deg: CRAN (+) / CAUD (-) angle.
         source_to_isocenter_m: distance focal spot to isocentre [m].
         isocenter_box_m: half extents of the box round the CT's centre for the isocentre [m].
         depth_m: half extent of the device's place along the beam round the isocentre [m].
-        border_share: part of the image that the middle of the device keeps from the border.
-        landmark_margin_px: a landmark counts as visible this far inside the image and the
-            collimated field, so that the device around it is seen and not cut in half.
+        border_share: part of the open field that the middle of the device keeps from its edges.
+        edge_share: part of the frames where a point of the device lies at an edge of the open
+            field, so that it is often cut.
+        edge_px: deviation of that point from the edge [px].
+        landmark_margin_px: a landmark counts as visible this far inside the open field, so that
+            the device around it is seen and not cut in half.
+        least_contrast: a landmark where the device changes the signal by less than this part is
+            hidden, such as behind a plate of metal.
         out_of_plane_deg: greatest angle between the shaft and the image plane.
         bend_deg: greatest bend by constant curvature.
         control_noise_deg: deviation of the noise on control points is drawn from 0 to this.
-        tube_voltage_kv: tube voltage.
-        detector_kerma_ngy: median air kerma a pulse behind the patient that the automatic exposure
-            control is set to [nGy], drawn uniformly in its logarithm.
-        collimated_share: part of the frames with a collimated border.
         negative_share: part of the frames without a device.
+        imaging: technique, imaging chain and detector.
+        distractors: foreign objects.
     """
 
-    anatomy: str = 'chest'
-    frames_per_view: int = 5
+    anatomies: Mapping[str, float] = field(
+        default_factory=lambda: {'chest': 0.75, 'phantoms': 0.25}
+    )
+    phantom_count: int = 6
+    materials: str = 'detailed'
+    image_px: int = 512
+    frames_per_view: int = 2
     primary_deg: tuple[float, float] = (-40.0, 40.0)
     secondary_deg: tuple[float, float] = (-15.0, 15.0)
     source_to_isocenter_m: tuple[float, float] = (0.60, 0.90)
     isocenter_box_m: tuple[float, float, float] = (0.07, 0.04, 0.07)
     depth_m: float = 0.06
     border_share: float = 0.04
-    landmark_margin_px: int = 8
+    edge_share: float = 0.25
+    edge_px: float = 20.0
+    landmark_margin_px: float = 8.0
+    least_contrast: float = 0.01
     out_of_plane_deg: float = 50.0
     bend_deg: float = 90.0
     control_noise_deg: float = 2.5
-    tube_voltage_kv: tuple[float, float] = (60.0, 110.0)
-    detector_kerma_ngy: tuple[float, float] = (8.0, 80.0)
-    collimated_share: float = 0.15
-    negative_share: float = 0.15
+    negative_share: float = 0.25
+    imaging: ImagingSampling = field(default_factory=ImagingSampling)
+    distractors: Distractors = field(default_factory=Distractors)
 
     def __post_init__(self):
-        if self.frames_per_view < 1:
-            raise ValueError(f'frames_per_view must be at least 1, got {self.frames_per_view}')
-        for name in (
-            'primary_deg',
-            'secondary_deg',
-            'source_to_isocenter_m',
-            'tube_voltage_kv',
-            'detector_kerma_ngy',
-        ):
+        for name, kind in (('imaging', ImagingSampling), ('distractors', Distractors)):
+            value = getattr(self, name)
+            if isinstance(value, Mapping):
+                object.__setattr__(self, name, _nested(kind, name, value))
+        check_weights(self.anatomies)
+        for name in ('phantom_count', 'frames_per_view'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
+        for name in ('primary_deg', 'secondary_deg', 'source_to_isocenter_m'):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f'{name} must be (low, high), got ({low:g}, {high:g})')
-        for name in ('collimated_share', 'negative_share'):
+        for name in ('negative_share', 'edge_share', 'border_share'):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{name} must be 0..1, got {getattr(self, name):g}')
+        if self.image_px < 64:
+            raise ValueError(f'image_px must be at least 64, got {self.image_px}')
+
+
+def _nested(kind, name: str, values: Mapping):
+    """Return a group of settings from its mapping in a file.
+
+    Raises:
+        ValueError: a key that the group does not have.
+    """
+    unknown = sorted(set(values) - set(kind.__dataclass_fields__))
+    if unknown:
+        raise ValueError(
+            f'{name} has unknown settings {unknown}; allowed are {list(kind.__dataclass_fields__)}'
+        )
+    return kind(**values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,22 +133,18 @@ class ViewSample:
     Attributes:
         view: geometry and pose.
         world_from_patient: pose of the patient, shape (4, 4) [m].
-        technique: tube settings; the charge is left to `control`.
-        control: automatic exposure control.
         name: clinical name of the view.
         source_to_isocenter_m: distance focal spot to isocentre [m].
     """
 
     view: View
     world_from_patient: Array
-    technique: Technique
-    control: ExposureControl
     name: str
     source_to_isocenter_m: float
 
 
 @dataclass(frozen=True, eq=False)
-class FrameSample:
+class DeviceSample:
     """A device in a view.
 
     Attributes:
@@ -124,8 +153,6 @@ class FrameSample:
         control_rad: control points, shape (5,) [rad].
         notch_angles: shape (n,) [rad].
         landmarks_world_m: base and tip, shape (2, 3) [m].
-        has_device: False for a frame of anatomy alone.
-        field_px: open field as (top, bottom, left, right) [px], or None for all.
     """
 
     world_from_device_base: Array
@@ -133,8 +160,6 @@ class FrameSample:
     control_rad: Array
     notch_angles: Array
     landmarks_world_m: Array
-    has_device: bool
-    field_px: tuple[int, int, int, int] | None
 
 
 def view_rng(seed: int, index: int) -> np.random.Generator:
@@ -143,7 +168,7 @@ def view_rng(seed: int, index: int) -> np.random.Generator:
 
 
 def frame_rng(seed: int, index: int) -> np.random.Generator:
-    """Return the generator of frame `index`: device, collimation and detector noise."""
+    """Return the generator of frame `index`: device, objects and detector noise."""
     return np.random.default_rng([seed, _FRAME_STREAM, index])
 
 
@@ -159,12 +184,11 @@ def draw_view(
     joints = joints_of_clinical(primary, secondary)
     box = np.array(sampling.isocenter_box_m)
     isocenter = centre_patient_m + rng.uniform(-box, box)
-    technique = Technique(tube_voltage_kv=float(rng.uniform(*sampling.tube_voltage_kv)))
-    kerma = np.exp(rng.uniform(*np.log(sampling.detector_kerma_ngy)))
-    control = ExposureControl(detector_kerma_gy=float(kerma) * 1e-9)
     view = CArm(source_to_isocenter_m=distance).view(*joints)
+    if view.geometry.shape_px != (sampling.image_px,) * 2:
+        view = View(view.geometry.resized((sampling.image_px,) * 2), view.world_from_source)
     pose = make_pose(None, -isocenter)
-    return ViewSample(view, pose, technique, control, view_name(*joints), distance)
+    return ViewSample(view, pose, view_name(*joints), distance)
 
 
 def draw_shape(
@@ -192,13 +216,22 @@ def draw_shape(
     )
 
 
-def draw_frame(
+def draw_device(
     sampling: SceneSampling,
     kinematics: ContinuumKinematics,
     seen: ViewSample,
+    field_px: Box,
     rng: np.random.Generator,
-) -> FrameSample:
-    """Draw a device pose and shape whose middle lies in the image, near the isocentre's depth."""
+) -> DeviceSample:
+    """Draw a device pose and shape near the isocentre's depth.
+
+    Args:
+        sampling: ranges.
+        kinematics: of the device.
+        seen: the view.
+        field_px: open field as (top, bottom, left, right) pixel edges.
+        rng: source of the device's numbers.
+    """
     control, angles = draw_shape(sampling, kinematics, rng)
     roll = rng.uniform(-np.pi, np.pi)
     ends = kinematics.landmarks(angles, 0.0, roll)
@@ -206,32 +239,32 @@ def draw_frame(
     turn = rotation('z', rng.uniform(-np.pi, np.pi)) @ rotation(
         'y', np.pi / 2 + rng.uniform(-limit, limit)
     )
-    rows, columns = seen.view.geometry.shape_px
-    margin = sampling.border_share
-    pixel = rng.uniform(margin, 1 - margin, 2) * [columns, rows]
+    along, pixel = _draw_place(sampling, field_px, rng)
     depth = seen.source_to_isocenter_m + rng.uniform(-sampling.depth_m, sampling.depth_m)
     ray = seen.view.geometry.back_project(pixel)
-    middle = ray * (depth / ray[2])
-    source_from_base = make_pose(turn, middle - turn @ ends.mean(axis=0))
+    held = ends[0] + along * (ends[1] - ends[0])
+    source_from_base = make_pose(turn, ray * (depth / ray[2]) - turn @ held)
     world_from_base = seen.view.world_from_source @ source_from_base
-    return FrameSample(
-        world_from_base,
-        float(roll),
-        control,
-        angles,
-        transform_points(world_from_base, ends),
-        bool(rng.random() >= sampling.negative_share),
-        _draw_field(sampling, (rows, columns), rng),
+    return DeviceSample(
+        world_from_base, float(roll), control, angles, transform_points(world_from_base, ends)
     )
 
 
-def _draw_field(
-    sampling: SceneSampling, shape: tuple[int, int], rng: np.random.Generator
-) -> tuple[int, int, int, int] | None:
-    """Draw the open field of a collimator; each side is closed by up to a quarter."""
-    insets = rng.uniform(0, 0.25, 4) * (rng.random(4) < 0.7)
-    if rng.random() >= sampling.collimated_share:
-        return None
-    rows, columns = shape
-    top, left = int(insets[0] * rows), int(insets[2] * columns)
-    return top, rows - int(insets[1] * rows), left, columns - int(insets[3] * columns)
+def _draw_place(
+    sampling: SceneSampling, field_px: Box, rng: np.random.Generator
+) -> tuple[float, Array]:
+    """Return a point of the chord (0 base .. 1 tip) and the pixel (u, v) where it is put."""
+    top, bottom, left, right = field_px
+    low, size = np.array([left, top]) - 0.5, np.array([right - left, bottom - top])
+    margin = sampling.border_share
+    pixel = low + size * rng.uniform(margin, 1 - margin, 2)
+    along, axis, side = (
+        float(rng.choice([0.0, 1.0, 0.5])),
+        int(rng.integers(2)),
+        int(rng.integers(2)),
+    )
+    offset = rng.normal(0, sampling.edge_px)
+    if rng.random() >= sampling.edge_share:
+        return 0.5, pixel
+    pixel[axis] = low[axis] + side * size[axis] + offset
+    return along, pixel

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from synthex_ros.learning.batches import RandomizedFrames, epoch_loader
-from synthex_ros.learning.dataset import FrameFolder, FrameSet
+from synthex_ros.learning.dataset import FrameSet
 from synthex_ros.learning.geometry_transforms import Placement
 from synthex_ros.learning.losses import heatmap_loss, mask_loss
 from synthex_ros.learning.measure import score_frames, summarise
@@ -101,8 +101,9 @@ class Training:
         self.root.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(settings.threads)
         torch.manual_seed(settings.seed)
-        self._frames = FrameSet.load(settings.train, settings.frames or None)
-        self._validation = FrameSet.load(settings.validation)
+        self._frames = FrameSet(settings.train, settings.frames or None)
+        self._validation = FrameSet(settings.validation)
+        check_disjoint(self._frames, self._validation)
         self.metadata = make_metadata(settings)
         network = build_network(
             settings.network, len(self.metadata.landmarks), len(self.metadata.classes)
@@ -227,9 +228,9 @@ class Training:
             'seconds': self.seconds,
             'best': self._best,
             'validation': record,
-            'train_data': FrameFolder(self.settings.train).description(),
+            'train_data': self._frames.info,
             'train_frames': len(self._frames),
-            'validation_data': FrameFolder(self.settings.validation).description(),
+            'validation_data': self._validation.info,
         }
         with (self.root / 'history.jsonl').open('a', encoding='utf-8') as file:
             file.write(json.dumps(record) + '\n')
@@ -262,35 +263,49 @@ def make_metadata(settings: TrainingSettings) -> ModelMetadata:
 
     Raises:
         FileNotFoundError: no training data.
+        ValueError: its images have no pixel pitch.
     """
-    folder = FrameFolder(settings.train)
-    description, annotations = folder.description(), folder.annotations()
-    if not annotations:
-        raise FileNotFoundError(f'{settings.train} has no frames yet; run `synthex generate`')
-    counts, _ = folder.read(annotations[0]['id'])
+    frames = FrameSet(settings.train)
+    first = frames.image(0)
+    if 'pixel_pitch_mm' not in first:
+        raise ValueError(f'{settings.train}: images need pixel_pitch_mm to train a tracker')
     return ModelMetadata(
         version='1',
         input_name='image',
-        input_shape=(1, 1, counts.shape[0], counts.shape[1]),
-        pixel_pitch_mm=annotations[0]['pixel_pitch_mm'],
+        input_shape=(1, 1, int(first['height']), int(first['width'])),
+        pixel_pitch_mm=first['pixel_pitch_mm'],
         mask_name='mask',
         heatmaps_name='heatmaps',
-        classes=tuple(description['classes']),
-        landmarks=tuple(description['landmarks']),
+        classes=frames.classes,
+        landmarks=frames.landmark_names,
         heatmap_sigma_px=settings.heatmap_sigma_px,
         heatmap_stride=HEATMAP_STRIDE,
         mask_stride=1,
-        max_separation_px=_separation_px(annotations),
+        max_separation_px=_separation_px(frames),
     )
 
 
-def _separation_px(annotations: Sequence[dict[str, Any]]) -> float | None:
+def _separation_px(frames: FrameSet) -> float | None:
     """Return the greatest distance of two visible landmarks of a frame, and a tenth more [px]."""
     greatest = 0.0
-    for annotation in annotations:
-        seen = [(u, v) for u, v, visible in annotation['landmarks'].values() if visible]
+    for row in range(len(frames)):
+        seen = [(u, v) for u, v, visible in frames.landmarks(row) if visible]
         greatest = max([greatest, *(math.dist(a, b) for a, b in itertools.combinations(seen, 2))])
     return round(1.1 * greatest, 1) or None
+
+
+def check_disjoint(train: FrameSet, validation: FrameSet) -> None:
+    """Check that no C-arm view can be in both sets.
+
+    Raises:
+        ValueError: both were generated with one seed.
+    """
+    seeds = train.info.get('seed'), validation.info.get('seed')
+    if seeds[0] is not None and seeds[0] == seeds[1]:
+        raise ValueError(
+            f'training and validation frames were both made with seed {seeds[0]} and share their '
+            'views; generate one of them with another --seed'
+        )
 
 
 def predictor(network: nn.Module) -> Callable[[np.ndarray], Prediction]:

@@ -1,8 +1,5 @@
 """Model scores on a data set of which every frame's error is known."""
 
-import json
-
-import cv2
 import numpy as np
 import pytest
 
@@ -14,33 +11,33 @@ from synthex_ros.evaluation.model_evaluation import (
     score_model,
     score_values,
 )
+from synthex_ros.learning.coco import CocoWriter, annotation_of, write_image
 
-TRUTH = {'base': [10.0, 12.0, 1], 'tip': [30.0, 40.0, 1]}
+TRUTH = {'base': [10.0, 12.0, 2], 'tip': [30.0, 40.0, 2]}
 NAMES = ('base', 'tip')
 
 
 def write_dataset(folder, frames=4, hidden_tip=()):
-    for name in ('images', 'masks'):
-        (folder / name).mkdir(parents=True)
-    mask = np.zeros((64, 64), np.uint8)
-    mask[10:42, 8:32] = 1
-    lines = []
+    category = {'id': 1, 'name': 'device', 'keypoints': list(NAMES)}
+    writer = CocoWriter(folder, {}, [category])
+    mask = np.zeros((64, 64), bool)
+    mask[10:42, 8:32] = True
     for number in range(frames):
-        cv2.imwrite(
-            str(folder / 'images' / f'{number:06d}.png'), np.full((64, 64), 900, np.uint16)
-        )
-        cv2.imwrite(str(folder / 'masks' / f'{number:06d}.png'), mask)
-        tip = [-1, -1, 0] if number in hidden_tip else TRUTH['tip']
-        lines.append(
-            {
-                'id': number,
-                'landmarks': {'base': TRUTH['base'], 'tip': tip},
-                'pixel_pitch_mm': 0.5,
-                'source_to_detector_mm': 1000.0,
-                'source_to_object_mm': 500.0,
-            }
-        )
-    (folder / 'annotations.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+        name = f'{number:06d}.png'
+        write_image(folder, name, np.full((64, 64), 900, np.uint16))
+        tip = [0, 0, 0] if number in hidden_tip else TRUTH['tip']
+        image = {
+            'id': number,
+            'file_name': name,
+            'width': 64,
+            'height': 64,
+            'pixel_pitch_mm': 0.5,
+            'source_to_detector_mm': 1000.0,
+            'source_to_object_mm': 500.0,
+        }
+        keypoints = np.array([TRUTH['base'], tip])
+        writer.append([{'image': image, 'annotations': [annotation_of(number, mask, keypoints)]}])
+    writer.finish()
     return folder
 
 
@@ -89,11 +86,11 @@ def test_damaged_data_sets_are_named(tmp_path):
     data = write_dataset(tmp_path / 'd')
     with pytest.raises(DatasetError, match='lacks the landmarks'):
         list(read_samples(data, ('base', 'elbow')))
-    (data / 'masks' / '000002.png').write_bytes(b'rubbish')
-    with pytest.raises(DatasetError, match='000002.png is missing or damaged'):
+    (data / 'images' / '000002.png').write_bytes(b'rubbish')
+    with pytest.raises(DatasetError, match='000002.png of .* is missing or damaged'):
         list(read_samples(data, NAMES))
-    (data / 'annotations.jsonl').write_text('{"id": 0\n')
-    with pytest.raises(DatasetError, match='line 1 is damaged'):
+    (data / 'annotations.json').write_text('{"id": 0')
+    with pytest.raises(DatasetError, match='is no COCO file'):
         list(read_samples(data, NAMES))
 
 

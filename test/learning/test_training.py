@@ -32,9 +32,9 @@ class Interrupted(Exception):
 
 
 @pytest.fixture(scope='module')
-def settings(frames_root):
+def settings(frames_root, validation_root):
     return TrainingSettings(
-        train=str(frames_root), validation=str(frames_root), epochs=2, batch_size=3,
+        train=str(frames_root), validation=str(validation_root), epochs=2, batch_size=3,
         crop_px=64, workers=0, threads=1, seed=4,
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def test_training_on_starts_from_averaged_weights(run, settings, tmp_path):
 
 
 def test_batches_depend_on_seed_epoch_and_row_alone(frames_root):
-    frames = FrameSet.load(frames_root)
+    frames = FrameSet(frames_root, 8)
     crops = RandomizedFrames(frames, Randomization(Placement(64)), 3, 7.0)
     batches = [list(epoch_loader(crops, 3, epoch, 4, 0)) for epoch in (0, 0, 1)]
     for a, b in zip(batches[0], batches[1], strict=True):
@@ -119,7 +119,7 @@ def test_batches_depend_on_seed_epoch_and_row_alone(frames_root):
 def test_onnx_file_gives_what_torch_gives(run, exported, frames_root):
     network, _ = restore(load_checkpoint(run[0] / 'best.pt'))
     infer, model = predictor(network), TrackerModel(exported[0])
-    for counts in FrameSet.load(frames_root, 2).counts:
+    for counts, _, _ in FrameSet(frames_root, 2):
         ours, theirs = infer(counts), model.infer(counts)
         np.testing.assert_allclose(theirs.classes, ours.classes, atol=1e-3)
         np.testing.assert_allclose(theirs.heatmaps, ours.heatmaps, atol=1e-3)
@@ -148,7 +148,8 @@ def test_manifest_beside_it_says_how_it_was_made(run, exported):
     assert manifest['file'] == 'tiny.onnx'
     assert manifest['commands'] == ['synthex train tiny.yaml']
     assert manifest['settings']['crop_px'] == 64
-    assert manifest['train_data']['seed'] == manifest['validation_data']['seed'] == SEED
+    assert manifest['train_data']['seed'] == SEED
+    assert manifest['validation_data']['seed'] == SEED + 1
     assert manifest['test_data']['frames'] == manifest['test']['frames'] == FRAMES
     network, _ = restore(load_checkpoint(run[0] / 'best.pt'))
     assert manifest['parameters'] == parameter_count(network)
@@ -184,3 +185,9 @@ def test_nothing_to_resume_or_to_train_on_is_named(settings, tmp_path):
 def test_settings_are_checked(changes, message):
     with pytest.raises(ValueError, match=message):
         TrainingSettings(**changes)
+
+
+def test_training_and_validation_never_share_views(settings):
+    shared = TrainingSettings(**{**settings.__dict__, 'validation': settings.train})
+    with pytest.raises(ValueError, match='both made with seed 14 and share their views'):
+        Training(shared, settings.train)

@@ -1,0 +1,147 @@
+"""Foreign objects in a scene: which, how many, where and how turned.
+
+Anatomy guides them where structures are known (after Seibold et al., arXiv 2501.12022): a stent
+lies along a vessel, a screw in a bone, an electrode on the skin. Others lie anywhere in the field,
+and some on the ray of the device, which they then hide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.bodies import Body
+from synthex_ros.geometry import View, make_pose, transform_points
+from synthex_ros.learning.shapes import SHAPES
+from synthex_ros.learning.sites import Site, sites_for
+
+Array = NDArray[np.float64]
+
+MIN_DEPTH_M = 0.15
+"""Nearer to the focal spot than this there is nothing: objects that reach there are left out."""
+
+
+@dataclass(frozen=True)
+class Distractors:
+    """How many foreign objects a frame has, and where they are.
+
+    Attributes:
+        share: part of the frames with a device that show any.
+        negative_share: part of the frames without a device that show any.
+        most: greatest number in a frame; each smaller one is as likely.
+        guided_share: part that is placed by anatomy, where structures are known.
+        occluding_share: part that lies on the ray of a point of the device.
+        depth_m: half extent along the beam of free places round the isocentre [m].
+    """
+
+    share: float = 0.5
+    negative_share: float = 0.8
+    most: int = 4
+    guided_share: float = 0.6
+    occluding_share: float = 0.2
+    depth_m: float = 0.10
+
+    def __post_init__(self):
+        for name in ('share', 'negative_share', 'guided_share', 'occluding_share'):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f'{name} must be 0..1, got {getattr(self, name):g}')
+        if self.most < 1:
+            raise ValueError(f'most must be at least 1, got {self.most}')
+
+
+def draw_distractors(
+    settings: Distractors,
+    view: View,
+    isocenter_depth_m: float,
+    sites: dict[str, Site],
+    world_from_patient: Array,
+    device_m: Array | None,
+    rng: np.random.Generator,
+) -> tuple[list[Body], list[str]]:
+    """Return the bodies (label 0) of a frame's foreign objects, and their kinds.
+
+    Args:
+        settings: how many and where.
+        view: geometry and pose of the exposure.
+        isocenter_depth_m: focal spot to isocentre [m].
+        sites: structures of the patient.
+        world_from_patient: pose of the patient [m], shape (4, 4).
+        device_m: points along the device in `world` [m], shape (N, 3); None without a device.
+        rng: source of this frame's objects.
+    """
+    share = settings.negative_share if device_m is None else settings.share
+    if rng.random() >= share:
+        return [], []
+    bodies: list[Body] = []
+    kinds: list[str] = []
+    for _ in range(int(rng.integers(1, settings.most + 1))):
+        kind = str(rng.choice(sorted(SHAPES)))
+        parts = SHAPES[kind](rng)
+        pose = _place(
+            settings, kind, view, isocenter_depth_m, sites, world_from_patient, device_m, rng
+        )
+        object_bodies = [Body(mesh, material, pose) for mesh, material in parts]
+        if all(
+            view.to_source(b.vertices_world_m())[:, 2].min() > MIN_DEPTH_M for b in object_bodies
+        ):
+            bodies += object_bodies
+            kinds.append(kind)
+    return bodies, kinds
+
+
+def _place(
+    settings: Distractors,
+    kind: str,
+    view: View,
+    isocenter_depth_m: float,
+    sites: dict[str, Site],
+    world_from_patient: Array,
+    device_m: Array | None,
+    rng: np.random.Generator,
+) -> Array:
+    """Return the pose of an object in `world`, shape (4, 4) [m]."""
+    if device_m is not None and rng.random() < settings.occluding_share:
+        at = view.to_source(device_m[int(rng.integers(len(device_m)))][None])[0]
+        at = at * (1 + rng.uniform(-1, 1) * settings.depth_m / at[2])
+        return _turned(view.world_from_source, at, rng)
+    if rng.random() < settings.guided_share:
+        pose = _guided(sites_for(kind, sites), view, world_from_patient, rng)
+        if pose is not None:
+            return pose
+    rows, columns = view.geometry.shape_px
+    ray = view.geometry.back_project(rng.uniform(0, 1, 2) * [columns, rows])
+    depth = isocenter_depth_m + rng.uniform(-1, 1) * settings.depth_m
+    return _turned(view.world_from_source, ray * (depth / ray[2]), rng)
+
+
+def _guided(
+    candidates: list[Site], view: View, world_from_patient: Array, rng: np.random.Generator
+) -> Array | None:
+    """Return a pose at a point of a structure that is in the image, along the structure's axis."""
+    rows, columns = view.geometry.shape_px
+    for index in rng.permutation(len(candidates)):
+        site = candidates[index]
+        world = transform_points(world_from_patient, site.points_m)
+        pixels = view.project(world)
+        seen = np.flatnonzero(np.all((pixels >= 0) & (pixels < [columns, rows]), axis=1))
+        if len(seen):
+            at = world[seen[int(rng.integers(len(seen)))]]
+            along = world_from_patient[:3, :3] @ site.axis + rng.normal(0, 0.25, 3)
+            return make_pose(_rotation_to(along, rng), at)
+    return None
+
+
+def _turned(world_from_source: Array, at_source_m: Array, rng: np.random.Generator) -> Array:
+    """Return a pose at a point of the source frame, turned at random."""
+    turn = _rotation_to(rng.normal(size=3), rng)
+    return world_from_source @ make_pose(turn, at_source_m)
+
+
+def _rotation_to(axis: Array, rng: np.random.Generator) -> Array:
+    """Return a rotation that carries z to `axis` with a random turn about it, shape (3, 3)."""
+    z = axis / np.linalg.norm(axis)
+    x = np.cross(rng.normal(size=3), z)
+    x /= np.linalg.norm(x)
+    return np.column_stack([x, np.cross(z, x), z])

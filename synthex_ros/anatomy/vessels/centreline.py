@@ -114,7 +114,8 @@ def _led_on(line: Array, lumen: SampledLumen) -> Array:
     room = lumen.signed_distance_m(line)[0]
     width = float(np.median(room[-min(len(room), 15) :]))
     back = min(max(int(round(width / POINT_STEP_M)), 1), len(line) // 3)
-    kept = line[: len(line) - back] if back else line
+    wide = np.flatnonzero(room[: len(line) - back] > _END_ROOM * width)
+    kept = line[: max(int(wide[-1]) + 1 if len(wide) else 0, 2)]
     base = kept[max(len(kept) - 1 - max(int(1.5 * width / POINT_STEP_M), 4), 0)]
     direction = (kept[-1] - base) / max(float(np.linalg.norm(kept[-1] - base)), 1e-12)
     ahead = kept[-1] + POINT_STEP_M * np.arange(1, 60)[:, None] * direction

@@ -47,9 +47,10 @@ _LOG = logging.getLogger(__name__)
 BRIDGE_M = 4e-3
 """Pieces of a structure up to this far apart belong together."""
 
-_BRIDGE_WIDTH_M = 1.5e-3
+_BRIDGE_WIDTH_M = 2.5e-3
 _MARGIN_M = 8e-3
 _JOINT_M = 15e-3
+_CARINA_M = 4e-3
 _HALF_WALL_M = 0.6e-3
 _NOWHERE = -1.0
 
@@ -94,7 +95,8 @@ def tree_field(volume: Volume, tree: str, step_m: float, smoothing_m: float) -> 
     """Return the common lumen of a tree.
 
     A structure and the one that it springs from are joined where they touch; between others that
-    touch, such as two arteries side by side, a wall of 1.2 mm is kept.
+    touch, such as two arteries side by side, a wall of 1.2 mm is kept; it begins 4 mm from the
+    structure that both spring from.
     """
     parents = tree_structures(volume, tree)
     names = tuple(parents)
@@ -112,7 +114,9 @@ def tree_field(volume: Volume, tree: str, step_m: float, smoothing_m: float) -> 
             maker.part(_joint(masks[name], masks[parent], volume)).raise_(field)
     for first, second in itertools.combinations(names, 2):
         if parents[first] != second and parents[second] != first:
-            _keep_wall(field, best, parts[first], parts[second])
+            shared = parents[first] if parents[first] == parents[second] else None
+            fork = None if shared is None else parts[shared]
+            _keep_wall(field, best, parts[first], parts[second], fork)
     return TreeField(maker.grid, field, names, owner)
 
 
@@ -201,7 +205,7 @@ def _joint(
     return both
 
 
-def _keep_wall(field: Field, best: Field, first: _Part, second: _Part) -> None:
+def _keep_wall(field: Field, best: Field, first: _Part, second: _Part, fork: _Part | None) -> None:
     """Close the lumen half-way between two structures that must not open into each other."""
     box = tuple(
         slice(max(a.start, b.start), min(a.stop, b.stop))
@@ -220,6 +224,10 @@ def _keep_wall(field: Field, best: Field, first: _Part, second: _Part) -> None:
     )
     nearest = np.maximum(one, other) >= best[box] - 1e-9
     wall = np.abs(one - other) / 2 - _HALF_WALL_M
+    if fork is not None:
+        stem = np.full(field.shape, _NOWHERE, np.float32)
+        fork.raise_(stem)
+        nearest &= stem[box] < -_CARINA_M
     close = nearest & (np.minimum(one, other) > -_MARGIN_M / 2) & (wall < field[box])
     field[box][close] = wall[close]
 

@@ -18,6 +18,7 @@ COMMAND_MODULES = (
     'synthex_ros.anatomy.commands',
     'synthex_ros.xray.material_commands',
     'synthex_ros.rendering.commands',
+    'synthex_ros.navigation.commands',
     'synthex_ros.learning.commands',
     'synthex_ros.evaluation.commands',
 )

@@ -27,7 +27,7 @@ class SimParams:
     isocenter_patient_m: tuple[float, ...] = numbers(
         [0.0, 0.0, 0.0], 'isocentre from the middle of the CT, left posterior superior [m]'
     )
-    anatomy_px: int = bounded(256, 32, 1536, 'rows and columns at which the anatomy is projected')
+    anatomy_px: int = bounded(280, 32, 1536, 'rows and columns at which the anatomy is projected')
     materials: str = choice(
         'standard', ('standard', 'detailed'), 'tissues of the CT: four, or six with contrast agent'
     )

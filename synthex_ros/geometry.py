@@ -69,7 +69,7 @@ def check_pose(pose: ArrayLike, name: str = 'pose') -> Array:
     if array.shape != (4, 4) or not np.all(np.isfinite(array)):
         raise ValueError(f'{name} must be a finite 4x4 matrix, got shape {array.shape}')
     rot = array[:3, :3]
-    if not np.allclose(rot @ rot.T, np.eye(3), atol=1e-6) or np.linalg.det(rot) < 0:
+    if np.abs(rot @ rot.T - np.eye(3)).max() > 1e-6 or np.linalg.det(rot) < 0:
         raise ValueError(
             f'{name} must be rigid (orthonormal, right-handed), got determinant '
             f'{np.linalg.det(rot):.4g}; a scaled matrix usually mixes millimetres and metres'

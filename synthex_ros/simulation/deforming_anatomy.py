@@ -127,6 +127,23 @@ class DeformingAnatomy:
             raise RuntimeError('the deformed anatomy could not be projected') from job.failure
         return replace(self._between(job, *self.shares(time_s)), world_from_patient=pose)
 
+    def exact(
+        self, view: View, technique: Technique | None, time_s: float, near_world_m: Array
+    ) -> AnatomyLayer:
+        """Return the anatomy at a time, made for one frame: nothing is kept or interpolated.
+
+        Args:
+            view: geometry and pose of the exposure.
+            technique: tube settings; default the renderer's.
+            time_s: since the start [s].
+            near_world_m: where the device is [m]; see `layer`.
+        """
+        self._job = job = _Job((), view, technique, (1, 1))
+        layer = self._make(job, *self.shares(time_s))
+        if layer is None:
+            raise RuntimeError('another view was asked for while this one was made')
+        return replace(layer, world_from_patient=self.pose(near_world_m, time_s))
+
     def wait(self) -> None:
         """Wait until all states of the present view are made."""
         if self._thread is not None:
@@ -184,14 +201,15 @@ class DeformingAnatomy:
         renderer, projector = self._renderer, self._renderer.projector
         scene, rest = renderer.scene, renderer.scene.world_from_patient
         slabs = self._slabs(job, inspiration, contraction)
+        view = renderer.grid(job.view).view(job.view)
         try:
             if isinstance(projector, ShearWarpProjector) and projector.adds_up(
-                scene.volume, job.view, rest
+                scene.volume, view, rest
             ):
-                area = projector.of_slabs(scene.volume, slabs, job.view, rest)
+                area = projector.of_slabs(scene.volume, slabs, view, rest)
             else:
                 whole = self._slab((0, len(scene.volume.hu)), inspiration, contraction)
-                area = projector.area_density_g_cm2(*whole, job.view, rest)
+                area = projector.area_density_g_cm2(*whole, view, rest)
         except _SupersededError:
             return None
         return renderer.expose(area, job.view, rest, job.technique)

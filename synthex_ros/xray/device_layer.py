@@ -107,9 +107,11 @@ def signal_behind(
         layer = tuple(_at(image, item.layer, starts, columns) for image in images)
         paths[solids.index(item.material)] += layer[0]
         _displace(layer, anatomy.view.geometry, rays, scene, starts, columns, removed)
-    values = np.empty((2, len(columns)), np.float32)
+    values, grid = np.empty((2, len(columns)), np.float32), anatomy.grid
     kernels.behind_devices(
-        anatomy.area_density_g_cm2,
+        anatomy.area_samples_g_cm2,
+        (grid.rows.place, grid.rows.catmull_rom),
+        (grid.columns.place, grid.columns.catmull_rom),
         removed,
         paths,
         beam.mass_attenuation_cm2_g(scene.table.names),

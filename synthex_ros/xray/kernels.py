@@ -13,6 +13,11 @@ import numpy as np
 from synthex_ros.xray.fast_exp import exp_negative
 from synthex_ros.xray.ray_marcher import MARGIN, fetch
 
+DARKEST = 60.0
+"""Greatest logarithm of the open beam over a signal that is told apart from none."""
+OVERSHOOT = 0.1
+"""Greatest distance of a spline through that logarithm from the straight line."""
+
 
 @nb.njit(inline='always')
 def _fall_off(row, first, piercing, slope, signal, variance):
@@ -29,17 +34,20 @@ def _fall_off(row, first, piercing, slope, signal, variance):
 
 
 @nb.njit(parallel=True, fastmath=True, cache=True)
-def primary(area, mu, weights, piercing, slope, profile, signal, variance):
-    """Fill signal [keV] and variance [keV^2] of the beam behind area densities (M, R, C).
+def attenuate(area, mu, weights, out):
+    """Fill out (2, h, w) with the beam behind area densities (M, h, w).
 
-    profile (R, C) is a factor of both; (0, 0) is 1.
+    out[0] is the logarithm of the open beam's signal over the signal, at most `DARKEST`; out[1] is
+    variance over signal [keV].
     """
     materials, nodes = mu.shape
     columns = area.shape[2]
+    open_kev = np.float32(0)
+    for k in range(nodes):
+        open_kev += weights[0, k]
     for row in nb.prange(area.shape[1]):
         depth = np.empty(columns, np.float32)
-        s, v = signal[row], variance[row]
-        s[:], v[:] = np.float32(0), np.float32(0)
+        s, v = np.zeros(columns, np.float32), np.zeros(columns, np.float32)
         for k in range(nodes):
             depth[:] = np.float32(0)
             for m in range(materials):
@@ -51,6 +59,60 @@ def primary(area, mu, weights, piercing, slope, profile, signal, variance):
                 passed = exp_negative(depth[c])
                 s[c] += energy * passed
                 v[c] += square * passed
+        least = open_kev * np.float32(math.exp(-DARKEST))
+        for c in range(columns):
+            kept = max(s[c], least)
+            out[0, row, c] = np.log(open_kev / kept)
+            out[1, row, c] = v[c] / kept
+
+
+@nb.njit(inline='always')
+def _blend_four(a, b, c, d, w, out):
+    """Fill out with the sum of four lines, weighted."""
+    w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
+    for i in range(out.size):
+        out[i] = w0 * a[i] + w1 * b[i] + w2 * c[i] + w3 * d[i]
+
+
+@nb.njit(parallel=True, fastmath=True, cache=True)
+def raise_signal(
+    samples, coefficients, rows_at, columns_at, open_kev, piercing, slope, profile, signal,
+    variance,
+):  # fmt: skip
+    """Fill signal [keV] and variance [keV^2] (R, C) between samples (2, h, w) of `attenuate`.
+
+    Splines, given by their coefficients, interpolate; where the logarithm's would be farther than
+    `OVERSHOOT` from the straight line, as beside the shadow of metal, it ends there.
+
+    rows_at, columns_at: places, spline weights and linear weights of the pixels' four samples.
+    profile (R, C) is a factor of both; (0, 0) is 1.
+    """
+    _, height, _ = coefficients.shape
+    rows, columns = signal.shape
+    place, spline, linear = columns_at
+    wide = np.empty((3, height, columns), np.float32)
+    for row in nb.prange(height):
+        depth, quantum, straight = coefficients[0, row], coefficients[1, row], samples[0, row]
+        for c in range(columns):
+            a, b, d, e = place[c, 0], place[c, 1], place[c, 2], place[c, 3]
+            u, v, w, x = spline[c, 0], spline[c, 1], spline[c, 2], spline[c, 3]
+            wide[0, row, c] = u * depth[a] + v * depth[b] + w * depth[d] + x * depth[e]
+            wide[1, row, c] = u * quantum[a] + v * quantum[b] + w * quantum[d] + x * quantum[e]
+            wide[2, row, c] = linear[c, 1] * straight[b] + linear[c, 2] * straight[d]
+    for row in nb.prange(rows):
+        p, w, g = rows_at[0][row], rows_at[1][row], rows_at[2][row]
+        depth, quantum = np.empty(columns, np.float32), np.empty(columns, np.float32)
+        _blend_four(wide[0, p[0]], wide[0, p[1]], wide[0, p[2]], wide[0, p[3]], w, depth)
+        _blend_four(wide[1, p[0]], wide[1, p[1]], wide[1, p[2]], wide[1, p[3]], w, quantum)
+        above, below, g1, g2 = wide[2, p[1]], wide[2, p[2]], g[1], g[2]
+        s, v = signal[row], variance[row]
+        for c in range(columns):
+            straight = g1 * above[c] + g2 * below[c]
+            least = max(straight - np.float32(OVERSHOOT), np.float32(0))
+            bent = min(max(depth[c], least), straight + np.float32(OVERSHOOT))
+            passed = open_kev * exp_negative(bent)
+            s[c] = passed
+            v[c] = passed * quantum[c]
         _fall_off(row, 0, piercing, slope, s, v)
         if profile.shape[0] > 0:
             factors = profile[row]
@@ -97,19 +159,34 @@ def gather(image, corner, starts, columns, out):
 
 @nb.njit(parallel=True, fastmath=True, cache=True)
 def behind_devices(
-    area, removed, paths, mu, mu_device, weights, piercing, slope, profile, starts, columns, values
-):
+    area, rows_at, columns_at, removed, paths, mu, mu_device, weights, piercing, slope, profile,
+    starts, columns, values,
+):  # fmt: skip
     """Fill values (2, n), signal and variance of listed pixels behind anatomy and devices.
 
-    removed (M, n) is taken off the area densities (M, R, C) first; paths (D, n) are in metres.
+    removed (M, n) is taken off the area densities between the samples (M, h, w) first; paths
+    (D, n) are in metres. rows_at, columns_at: places and weights of the pixels' four samples.
     """
     materials, nodes = mu.shape
+    place, weight = columns_at
     for row in nb.prange(starts.size - 1):
         first, last = starts[row], starts[row + 1]
         size = last - first
         if size == 0:
             continue
         tissue, fall = np.empty((materials, size), np.float32), np.empty(size, np.float32)
+        p, w = rows_at[0][row], rows_at[1][row]
+        left, right = place[columns[first]].min(), place[columns[last - 1]].max() + 1
+        line = np.empty(area.shape[2], np.float32)
+        for m in range(materials):
+            part = area[m, :, left:right]
+            _blend_four(part[p[0]], part[p[1]], part[p[2]], part[p[3]], w, line[left:right])
+            for i in range(size):
+                q, g = place[columns[first + i]], weight[columns[first + i]]
+                here = (
+                    g[0] * line[q[0]] + g[1] * line[q[1]] + g[2] * line[q[2]] + g[3] * line[q[3]]
+                )
+                tissue[m, i] = max(max(here, np.float32(0)) - removed[m, first + i], np.float32(0))
         y = (row - piercing[1]) * slope[0]
         for i in range(size):
             column = columns[first + i]
@@ -118,22 +195,19 @@ def behind_devices(
             fall[i] = square * np.sqrt(square)
             if profile.shape[0] > 0:
                 fall[i] *= profile[row, column]
-            for m in range(materials):
-                rest = area[m, row, column] - removed[m, first + i]
-                tissue[m, i] = max(rest, np.float32(0))
         depth = np.empty(size, np.float32)
         s, v = values[0, first:last], values[1, first:last]
         s[:], v[:] = np.float32(0), np.float32(0)
         for k in range(nodes):
             depth[:] = np.float32(0)
             for m in range(materials):
-                line, factor = tissue[m], mu[m, k]
+                amount, factor = tissue[m], mu[m, k]
                 for i in range(size):
-                    depth[i] += factor * line[i]
+                    depth[i] += factor * amount[i]
             for d in range(paths.shape[0]):
-                line, factor = paths[d, first:last], mu_device[d, k]
+                amount, factor = paths[d, first:last], mu_device[d, k]
                 for i in range(size):
-                    depth[i] += factor * line[i]
+                    depth[i] += factor * amount[i]
             energy, square = weights[0, k], weights[1, k]
             for i in range(size):
                 passed = fall[i] * exp_negative(depth[i])

@@ -13,6 +13,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+_BYTE = ir.IntType(8)
+
 
 @intrinsic
 def _lerp_lanes(typing_context, tag, levels, here, f, out, there):
@@ -51,6 +53,25 @@ def _lerp_lanes(typing_context, tag, levels, here, f, out, there):
             builder.bitcast(pointer, floats.as_pointer()),
         )
         stored.align = 4
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _prefetch(typing_context, levels, here):
+    """Ask for the cache line of levels[here], uint16; an address past the end does no harm."""
+    signature = types.void(levels, types.uint64)
+
+    def generate(context, builder, signature, arguments):
+        levels_value, here_value = arguments
+        source = cgutils.create_struct_proxy(signature.args[0])(context, builder, levels_value)
+        pointer = builder.bitcast(builder.gep(source.data, [here_value]), _BYTE.as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), number, number, number])
+        function = builder.module.declare_intrinsic('llvm.prefetch', [_BYTE.as_pointer()], kind)
+        read, keep, data = (ir.Constant(number, value) for value in (0, 3, 1))
+        builder.call(function, [pointer, read, keep, data])
         return context.get_dummy_value()
 
     return signature, generate
@@ -106,3 +127,4 @@ def _spline_lanes(typing_context, tag, plane, here, width, u, v, out):
 # Kernels call them without the typing context.
 lerp_lanes: Any = _lerp_lanes
 spline_lanes: Any = _spline_lanes
+prefetch: Any = _prefetch

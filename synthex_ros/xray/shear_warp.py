@@ -302,16 +302,11 @@ def _steps(rays, middle: float, pixels: float, shape_px: tuple[int, int]) -> Arr
     """Return the spacing in i and j on the plane that is at most `pixels` wide on the detector."""
     source, corner, along_u, along_v = rays
     rows, columns = shape_px
-    steps = []
-    for v in (0.0, rows / 2, rows - 1.0):
-        for u in (0.0, columns / 2, columns - 1.0):
-            way = corner + v * along_v + u * along_u - source
-            reach = (middle - source[2]) / way[2]
-            slope = way[:2] / way[2]
-            jacobian = reach * np.stack(
-                [along_u[:2] - slope * along_u[2], along_v[:2] - slope * along_v[2]], axis=1
-            )
-            # Columns of the inverse: pixels (u, v) for one voxel of i, of j.
-            inverse = np.linalg.inv(jacobian)
-            steps.append(pixels / np.linalg.norm(inverse, axis=0))
-    return np.min(steps, axis=0)
+    v, u = np.meshgrid((0.0, rows / 2, rows - 1.0), (0.0, columns / 2, columns - 1.0))
+    ways = corner - source + u.reshape(-1, 1) * along_u + v.reshape(-1, 1) * along_v
+    reach, slope = (middle - source[2]) / ways[:, 2], ways[:, :2] / ways[:, 2:]
+    # How far (i, j) moves on the plane for one pixel of u, of v: columns of the Jacobian.
+    moves = [along[:2] - slope * along[2] for along in (along_u, along_v)]
+    jacobian = reach[:, None, None] * np.stack(moves, axis=2)
+    # Columns of the inverse: pixels (u, v) for one voxel of i, of j.
+    return np.min(pixels / np.linalg.norm(np.linalg.inv(jacobian), axis=1), axis=0)

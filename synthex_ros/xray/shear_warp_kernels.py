@@ -7,16 +7,20 @@ import math
 import numba as nb
 import numpy as np
 
-from synthex_ros.xray.lane_vectors import lerp_lanes, spline_lanes
+from synthex_ros.xray.lane_vectors import lerp_lanes, prefetch, spline_lanes
 
 BLOCK_ROWS = 48
 
 
 @nb.njit(fastmath=True, inline='always')
-def _resample_line(tag, flat, offset, voxel, share, low, high, out):
-    """Fill out[low:high] with a slice's line, linear between each voxel and the next."""
+def _resample_line(tag, flat, offset, following, voxel, share, low, high, out):
+    """Fill out[low:high] with a slice's line, linear between each voxel and the next.
+
+    The line that follows, in another page of memory, is asked for meanwhile.
+    """
     lanes = len(tag)
     for i in range(low, high):
+        prefetch(flat, np.uint64(following + voxel[i]))
         lerp_lanes(tag, flat, np.uint64(offset + voxel[i]), share[i], out, np.uint64(lanes * i))
 
 
@@ -77,7 +81,9 @@ def accumulate(tag, flat, shape, strides, source, normal, cut, reference, first,
                 voxel[i], share[i] = lanes * whole, x - np.float32(whole)
             for line in range(near, far + 1):
                 offset = k * strides[0] + line * strides[1]
-                _resample_line(tag, flat, offset, voxel, share, left, right, strip[line - near])
+                ahead = strides[1] if line < far else strides[0] - (far - near) * strides[1]
+                out = strip[line - near]
+                _resample_line(tag, flat, offset, offset + ahead, voxel, share, left, right, out)
             for row in range(low, high):
                 y = max(start_j + row * step_j, 0.0)
                 line = min(int(y), lines - 2)

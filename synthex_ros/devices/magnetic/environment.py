@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthex_ros.devices.magnetic.field_source import FieldSource, gradient_matrix
+from synthex_ros.devices.magnetic.field_source import FieldSource
 from synthex_ros.geometry import check_pose, transform_points
 
 Array = NDArray[np.float64]
@@ -29,8 +30,8 @@ class Flow(Protocol):
     def velocity_m_s(self, points_m: Array, time_s: float) -> Array:
         """Return the velocity [m/s] at points, shape (N, 3) [m], at a time [s]."""
 
-    def vessel_radius_m(self, points_m: Array) -> Array:
-        """Return the radius of the vessel that each point lies in, shape (N,) [m]."""
+    def vessel(self, points_m: Array) -> tuple[Array, Array]:
+        """Return radius, (N,) [m], and unit direction, (N, 3), of the vessel at points (N, 3)."""
 
 
 class Environment:
@@ -61,7 +62,7 @@ class Environment:
             return np.zeros((len(points_m), 3)), np.zeros((len(points_m), 3, 3))
         turn = self.world_from_base[:3, :3]
         flux, gradient = self.source.field_and_gradient(self._world(points_m))
-        return flux @ turn, turn.T @ gradient_matrix(gradient) @ turn
+        return _in_base(np.ascontiguousarray(flux), np.ascontiguousarray(gradient), turn)
 
     def room(self, points_m: Array) -> tuple[Array, Array]:
         """Return room to the wall, (N,) [m], and inward normals, (N, 3), at base points."""
@@ -77,9 +78,28 @@ class Environment:
         velocity = self.flow.velocity_m_s(self._world(points_m), time_s)
         return velocity @ self.world_from_base[:3, :3]
 
-    def vessel_radius(self, points_m: Array) -> Array | None:
-        """Return the vessel's radius, (N,) [m], at base points, None without a flow model."""
-        return None if self.flow is None else self.flow.vessel_radius_m(self._world(points_m))
+    def vessel(self, points_m: Array) -> tuple[Array, Array] | None:
+        """Return radius, (N,) [m], and direction, (N, 3), of the vessel; None without a flow."""
+        if self.flow is None:
+            return None
+        radius, axis = self.flow.vessel(self._world(points_m))
+        return radius, axis @ self.world_from_base[:3, :3]
 
     def _world(self, points_m: Array) -> Array:
         return transform_points(self.world_from_base, points_m)
+
+
+@nb.njit(cache=True)
+def _in_base(flux, gradient, turn):
+    """Return field, (N, 3), and gradient matrices, (N, 3, 3), turned from `world` to the base."""
+    field, matrices = np.zeros_like(flux), np.zeros((len(flux), 3, 3))
+    for n in range(len(flux)):
+        xx, xy, xz, yy, yz = gradient[n]
+        world = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, -xx - yy]])
+        for a in range(3):
+            for i in range(3):
+                field[n, a] += turn[i, a] * flux[n, i]
+                for b in range(3):
+                    for j in range(3):
+                        matrices[n, a, b] += turn[i, a] * world[i, j] * turn[j, b]
+    return field, matrices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,10 +36,11 @@ class WireShape:
     nodes_m: Array
     inserted_m: float
 
-    def __post_init__(self):
+    @cached_property
+    def _curve(self) -> CubicSpline:
         distance = np.append(self.table_m[: len(self.nodes_m) - 1], self.inserted_m)
-        entry = (2, np.zeros(3)), (1, np.array([0.0, 0.0, -1.0]))
-        object.__setattr__(self, '_curve', CubicSpline(distance, self.nodes_m, bc_type=entry))
+        ends = (2, np.zeros(3)), (1, np.array([0.0, 0.0, -1.0]))
+        return CubicSpline(distance, self.nodes_m, bc_type=ends)
 
     def at(self, distance_m: Array) -> Array:
         """Return points at distances from the tip, shape (K, 3) [m]; straight before the entry."""

@@ -26,7 +26,7 @@ OVERSHOOT = 0.5
 
 @nb.njit(cache=True)
 def tangents(nodes, out, lengths):
-    """Fill unit vectors towards the tip, `out` (n, 3), and `lengths` (n,) of `nodes` (n + 1, 3)."""
+    """Fill unit vectors to the tip, `out` (n, 3), and `lengths` (n,) of `nodes` (n + 1, 3)."""
     for e in range(nodes.shape[0] - 1):
         x = nodes[e, 0] - nodes[e + 1, 0]
         y = nodes[e, 1] - nodes[e + 1, 1]

@@ -96,7 +96,9 @@ class RenderedFrame:
         open_field: pixels that collimator and image intensifier leave open, (rows, columns).
         make_stages: computes `stages`.
         instances: bodies of the device, in the order of their ids; empty where not asked for.
-        instance_mask: id of the body that each pixel shows, (rows, columns), uint8, or None.
+        instance_mask: id of the instance that each pixel shows, (rows, columns), uint8, or None.
+        inspiration: share of full inspiration, 0..1.
+        contraction: share of the heart's full contraction, 0..1.
     """
 
     index: int
@@ -115,6 +117,8 @@ class RenderedFrame:
     make_stages: Callable[[], Stages]
     instances: tuple[Instance, ...] = ()
     instance_mask: NDArray[np.uint8] | None = None
+    inspiration: float = 0.0
+    contraction: float = 0.0
 
     @property
     def counts(self) -> NDArray[np.uint16]:
@@ -168,6 +172,8 @@ class RenderedFrame:
         return {
             'index': self.index,
             'time_s': self.time_s,
+            'inspiration': self.inspiration,
+            'contraction': self.contraction,
             'shape_px': list(geometry.shape_px),
             'k': geometry.intrinsics().tolist(),
             'world_from_source': view.world_from_source.tolist(),

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from synthex_ros.simulation.breathing import BREATHING_MODELS
+
 FORMATS = ('png', 'tiff', 'npy', 'dicom')
 """png and tiff: 16-bit counts; npy: expected counts, float32; dicom: X-ray angiography."""
 
@@ -61,7 +63,7 @@ class RenderSettings:
         (0.0, 0.0, 0.0), (3,), 'isocentre from there, left posterior superior [m]'
     )
     materials: str = text('standard', 'tissues: standard, or detailed with contrast agent')
-    anatomy_px: int = number(256, 16, 4096, 'samples of the anatomy along the longer image side')
+    anatomy_px: int = number(280, 16, 4096, 'samples of the anatomy along the longer image side')
 
     lao_deg: float = number(0.0, -180.0, 180.0, 'LAO, negative RAO; DICOM primary angle [deg]')
     cran_deg: float = number(0.0, -90.0, 90.0, 'CRAN, negative CAUD; DICOM secondary angle [deg]')
@@ -121,6 +123,13 @@ class RenderSettings:
     sweep_deg: float = number(0.0, -360.0, 360.0, 'LAO gained from first to last frame [deg]')
     breathing_amplitude_m: float = number(0.0, 0.0, 0.05, 'motion of the anatomy; 0 is off [m]')
     breathing_period_s: float = number(4.0, 0.6, 60.0, 'length of a breath [s]')
+    breathing_model: str = text(
+        'rigid', 'rigid, or deformable: diaphragm and ribs move, the spine rests'
+    )
+    heartbeat_amplitude_m: float = number(
+        0.0, 0.0, 0.01, 'inward motion of the heart, deformable only; 0 is off [m]'
+    )
+    heart_rate_hz: float = number(1.1, 0.3, 4.0, 'heartbeats a second [Hz]')
 
     labels: tuple[str, ...] = field(
         default=(), metadata={'doc': 'structures to project, such as heart vertebrae_T8'}
@@ -191,6 +200,11 @@ class RenderSettings:
         if self.grid != 'none' and self.imaging_chain != 'full':
             raise ValueError(
                 f'grid {self.grid!r} needs scatter that it can stop: set imaging_chain to full'
+            )
+        if self.breathing_model not in BREATHING_MODELS:
+            raise ValueError(
+                f'breathing_model must be one of {", ".join(BREATHING_MODELS)}, '
+                f'got {self.breathing_model!r}' + near_miss(self.breathing_model, BREATHING_MODELS)
             )
         if self.display_window and not self.display_window[0] < self.display_window[1]:
             raise ValueError(f'display_window must be low < high, got {self.display_window}')

@@ -17,13 +17,12 @@ from synthex_ros.geometry import (
     View,
     joints_of_clinical,
     make_pose,
-    transform_points,
 )
 from synthex_ros.rendering.frame import Instance, Landmark, RenderedFrame, Stages
+from synthex_ros.rendering.moving_patient import MovingPatient
 from synthex_ros.rendering.open_field import make_collimator, open_field
 from synthex_ros.rendering.request import RenderSettings
 from synthex_ros.rendering.subject import DeviceShot, check_in_front, make_subject
-from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.device_layer import instance_image, trace_bodies
 from synthex_ros.xray.imaging_chain import ImagingChain
@@ -33,6 +32,7 @@ from synthex_ros.xray.lag import LagMemory
 from synthex_ros.xray.realism import realism
 from synthex_ros.xray.renderer import (
     ENERGIES,
+    AnatomyLayer,
     ExposureControl,
     Renderer,
     Technique,
@@ -42,6 +42,8 @@ from synthex_ros.xray.scene import Scene
 from synthex_ros.xray.shear_warp import ShearWarpProjector
 
 logger = logging.getLogger(__name__)
+
+_ORIGIN = np.zeros(3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +78,11 @@ class Studio:
         self.volume = self._patient.volume
         for name in settings.labels:
             self._patient.labels.centre_patient_m(name)  # refuse an unknown one now
-        self.renderer = self._make_renderer()
-        self._isocenter_m = self._isocenter()
-        self._breathing = Breathing(settings.breathing_amplitude_m, settings.breathing_period_s)
+        rest = make_pose(translation_m=-self._isocenter())
+        self.renderer = self._make_renderer(rest)
+        self._moving = MovingPatient(
+            settings, rest, self.renderer, self._patient.labels, self._patient.projector
+        )
         self._regulated: Technique | None = None
 
     def with_(self, **changes: Any) -> Studio:
@@ -103,40 +107,43 @@ class Studio:
             raise ValueError(f'frame must be 0..{settings.frames - 1}, got {index}')
         share = index / max(settings.frames - 1, 1)
         view = self.view(share)
-        patient = self._world_from_patient(index / settings.frame_rate_hz)
+        time_s = index / settings.frame_rate_hz
         device = self._subject.at(share)
         bodies = device.bodies if device else []
         check_in_front(bodies, view)
-        technique = self._exposure_technique()
+        near_m = np.mean(list(device.landmarks_world_m.values()), axis=0) if device else _ORIGIN
+        layer = self._moving.layer(view, self._exposure_technique(), time_s, near_m)
         radiograph = self.renderer.render(
             view,
             bodies,
             np.random.default_rng([settings.seed, index]),
-            patient,
-            technique=technique,
+            layer=layer,
             memory=memory,
             interval_s=1 / settings.frame_rate_hz,
         )
         tube = self.renderer.chain.intensifier
+        inspiration, contraction = self._moving.shares(time_s)
         is_open = open_field(view.geometry, settings.field_px, tube)
         radiograph.mask[~is_open] = 0
         if bodies and not radiograph.mask.any():
             logger.warning('frame %d: the device lies outside the beam and is not seen', index)
         return RenderedFrame(
             index=index,
-            time_s=index / settings.frame_rate_hz,
+            time_s=time_s,
             settings=settings,
             radiograph=radiograph,
             primary_deg=settings.lao_deg + share * settings.sweep_deg,
             secondary_deg=settings.cran_deg,
-            landmarks=self._landmarks(view, patient, device),
-            structures={name: self._structure(name, view, patient) for name in settings.labels},
+            landmarks=self._landmarks(view, time_s, device),
+            structures={name: self._structure(name, view, time_s) for name in settings.labels},
             depth_m=_entry_distance(bodies, view, radiograph.mask, tube),
-            world_from_patient=patient,
+            world_from_patient=self._moving.world_from_patient(time_s),
             world_from_device=device.world_from_device if device else None,
             volume_sha256=self._patient.sha256,
             open_field=is_open,
-            make_stages=lambda: self._stages(view, patient, technique, bodies),
+            make_stages=lambda: self._stages(view, layer, bodies),
+            inspiration=inspiration,
+            contraction=contraction,
             **self._instances(bodies, view, is_open),
         )
 
@@ -153,7 +160,7 @@ class Studio:
         primary = np.radians(settings.lao_deg + share * settings.sweep_deg)
         return carm.view(*joints_of_clinical(primary, np.radians(settings.cran_deg)))
 
-    def _make_renderer(self) -> Renderer:
+    def _make_renderer(self, world_from_rest: NDArray[np.float64]) -> Renderer:
         settings = self.settings
         level = realism(settings.realism)
         chain = ImagingChain.full() if settings.imaging_chain == 'full' else ImagingChain()
@@ -167,8 +174,11 @@ class Studio:
             intensifier=_intensifier(settings),
         )
         detector, chain = level.applied(_detector(settings), chain)
+        scene = self._patient.scene
+        if settings.breathing_model == 'deformable':
+            scene = replace(scene, world_from_patient=world_from_rest)
         return Renderer(
-            self._patient.scene,
+            scene,
             self._technique,
             detector,
             energies=level.energies or ENERGIES,
@@ -185,10 +195,6 @@ class Studio:
         start = labels.centre_patient_m(at) if at else self.volume.centre_patient_m
         return start + np.array(self.settings.isocenter_patient_m)
 
-    def _world_from_patient(self, time_s: float) -> NDArray[np.float64]:
-        moved = self._breathing.displacement(self._breathing.inspiration(time_s))
-        return make_pose(translation_m=-self._isocenter_m) @ moved
-
     def _exposure_technique(self) -> Technique:
         """Return the technique; automatic exposure regulates on the first frame and is locked."""
         if not self.settings.detector_kerma_ngy:
@@ -199,17 +205,16 @@ class Studio:
                 collimator=self.renderer.chain.collimator,
             )
             self._regulated = self.renderer.regulated(
-                control, self.view(), self._world_from_patient(0.0), self._technique
+                control, self.view(), self._moving.world_from_patient(0.0), self._technique
             )
         return self._regulated
 
     def _landmarks(
-        self, view: View, patient: NDArray[np.float64], device: DeviceShot | None
+        self, view: View, time_s: float, device: DeviceShot | None
     ) -> tuple[Landmark, ...]:
         points = dict(device.landmarks_world_m) if device else {}
         for name in self.settings.labels:
-            centre = self._patient.labels.centre_patient_m(name)
-            points[name] = transform_points(patient, centre)
+            points[name] = self._moving.centre_world_m(name, time_s)
         return tuple(self._landmark(name, point, view) for name, point in points.items())
 
     def _landmark(self, name: str, point: NDArray[np.float64], view: View) -> Landmark:
@@ -222,10 +227,9 @@ class Studio:
         depth = float(view.to_source(point)[2])
         return Landmark(name, (x, y, z), (float(u), float(v)), depth, visible)
 
-    def _structure(self, name: str, view: View, patient: NDArray[np.float64]) -> StructureImage:
+    def _structure(self, name: str, view: View, time_s: float) -> StructureImage:
         """Return a structure where the image shows it."""
-        least_m, tube = self.settings.label_path_m, self.renderer.chain.intensifier
-        image = self._patient.labels.project(name, view, patient, least_m)
+        image, tube = self._moving.structure(name, view, time_s), self.renderer.chain.intensifier
         if tube is None:
             return image
         return replace(image, path_m=tube.moved(image.path_m, view.geometry))
@@ -244,13 +248,10 @@ class Studio:
         instances = tuple(Instance(index, body.label, body.material) for index, body in named)
         return {'instances': instances, 'instance_mask': mask}
 
-    def _stages(
-        self, view: View, patient: NDArray[np.float64], technique: Technique, bodies: list[Body]
-    ) -> Stages:
+    def _stages(self, view: View, layer: AnatomyLayer, bodies: list[Body]) -> Stages:
         """Return primary and scattered signal as the renderer hands them to the detector."""
-        layer = self.renderer.anatomy(view, patient, technique)
         image = self.renderer.expected_kev(view, bodies, layer=layer)
-        gain = np.float32(self.renderer.beam(technique).gain_counts_kev(view.geometry))
+        gain = np.float32(self.renderer.beam(layer.technique).gain_counts_kev(view.geometry))
         names = self.renderer.scene.table.names
         return Stages(layer, names, gain * image.primary_kev, gain * image.scatter_kev)
 

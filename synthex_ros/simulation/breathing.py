@@ -8,6 +8,9 @@ import numpy as np
 
 from synthex_ros.geometry import Array, make_pose
 
+BREATHING_MODELS = ('rigid', 'deformable')
+"""The whole anatomy moves alike, as `Breathing` says, or the chest deforms: `ChestMotion`."""
+
 
 @dataclass(frozen=True)
 class Breathing:

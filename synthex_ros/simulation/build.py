@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthex_ros.anatomy import Volume, load_volume
-from synthex_ros.anatomy.motion import ChestMotion
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.devices.continuum.plant import ContinuumPlant
 from synthex_ros.geometry import Array, CArm, make_pose
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.carm_axes import CArmAxes
+from synthex_ros.simulation.chest import chest_motion
 from synthex_ros.simulation.deforming_anatomy import DeformingAnatomy
 from synthex_ros.simulation.driven_device import DrivenDevice
 from synthex_ros.simulation.room import Room
@@ -29,10 +29,6 @@ from synthex_ros.xray.renderer import (
 from synthex_ros.xray.scene import Scene
 
 logger = logging.getLogger(__name__)
-
-BREATHING_MODELS = ('rigid', 'deformable')
-
-_BREASTBONE_SHARE = 4 / 15  # of the diaphragm's way, as ChestMotion's own
 
 
 @dataclass(frozen=True)
@@ -157,30 +153,14 @@ def _deforming(
     settings: RoomSettings, volume: Volume, renderer: Renderer
 ) -> DeformingAnatomy | None:
     """Return the deformation of the chest, or None where nothing deforms."""
-    model, heart_m = settings.breathing_model, settings.heartbeat_amplitude_m
-    if model not in BREATHING_MODELS:
-        raise ValueError(
-            f'breathing_model must be one of {", ".join(BREATHING_MODELS)}, got {model!r}'
-        )
-    amplitude_m = settings.breathing.amplitude_m
-    if model == 'rigid' and heart_m > 0:
-        raise ValueError(
-            f'heartbeat_amplitude_m = {heart_m:g} needs breathing_model: deformable, got rigid; '
-            'breathing_amplitude_m may stay 0'
-        )
-    if model == 'rigid' or (amplitude_m == 0 and heart_m == 0):
-        return None
-    motion = ChestMotion.of(
+    motion = chest_motion(
         volume,
-        diaphragm_m=amplitude_m,
-        breastbone_m=_BREASTBONE_SHARE * amplitude_m,
-        heart_m=heart_m,
+        settings.breathing_model,
+        settings.breathing.amplitude_m,
+        settings.heartbeat_amplitude_m,
     )
-    if heart_m > 0 and motion.heart_centre_m is None:
-        raise ValueError(
-            f'a heartbeat needs a CT with lungs, thoracic vertebrae and heart labelled, and '
-            f'{volume.name!r} is not; set heartbeat_amplitude_m to 0'
-        )
+    if motion is None:
+        return None
     return DeformingAnatomy(
         renderer,
         motion,

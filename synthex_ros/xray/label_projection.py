@@ -7,6 +7,7 @@ surface of a structure lies half-way between its outermost voxels and their neig
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,10 +52,13 @@ class LabelProjector:
     Args:
         volume: CT with labels.
         projector: computes line integrals; default `ShearWarpProjector()`.
+        margin_m: room round a structure in which it may be moved [m].
     """
 
-    def __init__(self, volume: Volume, projector: Projector | None = None) -> None:
-        self.volume = volume
+    def __init__(
+        self, volume: Volume, projector: Projector | None = None, margin_m: float = 0.0
+    ) -> None:
+        self.volume, self._margin_m = volume, margin_m
         self._projector = projector or ShearWarpProjector()
         self._table = _linear_table()
         self._cut_out: dict[str, Volume] = {}
@@ -76,6 +80,7 @@ class LabelProjector:
         view: View,
         world_from_patient: NDArray[np.float64],
         min_path_m: float = MIN_PATH_M,
+        moved: Callable[[Volume], Volume] | None = None,
     ) -> StructureImage:
         """Return one structure in a view.
 
@@ -84,6 +89,7 @@ class LabelProjector:
             view: geometry and pose of the exposure.
             world_from_patient: rigid pose of `patient_lps` in `world`, shape (4, 4) [m].
             min_path_m: length inside from which a pixel belongs to the mask [m].
+            moved: deforms the box round the structure, within the margin; default it rests.
 
         Raises:
             ValueError: the volume has no labels or no structure of that name, or the length is
@@ -93,23 +99,31 @@ class LabelProjector:
             hint = '; looks like millimetres' if min_path_m > 1 else ''
             raise ValueError(f'min_path_m must be in (0, 1] m, got {min_path_m:g}{hint}')
         if name not in self._cut_out:
-            self._cut_out[name] = cut_out(self.volume, name)
+            self._cut_out[name] = cut_out(self.volume, name, self._margin_m)
+        box = self._cut_out[name]
         area = self._projector.area_density_g_cm2(
-            self._cut_out[name], self._table, view, world_from_patient
+            moved(box) if moved else box, self._table, view, world_from_patient
         )
         return StructureImage(name, area[0] * np.float32(_METRE_PER_G_CM2), min_path_m)
 
 
-def cut_out(volume: Volume, name: str) -> Volume:
-    """Return the box round a structure, with 1000 inside it, 0 outside and one voxel to spare."""
+def cut_out(volume: Volume, name: str, margin_m: float = 0.0) -> Volume:
+    """Return the box round a structure, with 1000 inside it and 0 outside.
+
+    Args:
+        volume: CT with labels.
+        name: the structure.
+        margin_m: room on every side [m]; one voxel is always to spare.
+    """
     mask = volume.structure_mask(name)
-    box, first = [], []
+    box, first, spare = [], [], []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
         held = np.flatnonzero(mask.any(axis=others))
         box.append(slice(held[0], held[-1] + 1))
-        first.append(held[0] - 1)
-    values = np.pad(mask[tuple(box)], 1).astype(np.int16) * np.int16(_FULL)
+        spare.append(1 + int(np.ceil(margin_m / volume.spacing_m[2 - axis])))
+        first.append(held[0] - spare[-1])
+    values = np.pad(mask[tuple(box)], [(n, n) for n in spare]).astype(np.int16) * np.int16(_FULL)
     pose = volume.patient_from_grid.copy()
     pose[:3, 3] = volume.index_to_patient_m(first[::-1])
     return Volume(values, volume.spacing_m, pose, name=name)

@@ -7,7 +7,7 @@ from synthex_ros.learning.generate import generate
 from synthex_ros.learning.imaging import ImagingSampling
 from synthex_ros.learning.sampling import SceneSampling
 
-FRAMES, SEED = 16, 14
+FRAMES, SEED = 16, 28
 SAMPLING = SceneSampling(
     anatomies={'phantom': 1.0},
     materials='standard',

@@ -54,6 +54,11 @@ class RateLimitedDrives:
         """Make the present positions the set-points."""
         self._set_points = list(self.positions)
 
+    def peek(self, duration_s: float) -> Array:
+        """Return where the drives will be `duration_s` [s] from now, shape (J,)."""
+        lowest, highest = self.limits.reach(self.positions, duration_s)
+        return np.clip(self._set_points, lowest, highest)
+
     def step(self, duration_s: float) -> list[float]:
         """Advance by `duration_s` [s] and return the positions."""
         for joint, rate in enumerate(self._rates):

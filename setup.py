@@ -25,6 +25,8 @@ DEV = [
     'magpylib',
     'ruff',
     'mypy',
+    # compiles the CUDA kernels without a GPU; 24 MB, later ones are 90
+    'nvidia-cuda-nvrtc-cu12>=12.4,<12.5; platform_system == "Linux"',
 ]
 
 setup(
@@ -75,7 +77,7 @@ setup(
         'ros': ROS,
         'train': ['torch==2.13.0', 'onnx'],
         'ray': ['ray'],
-        'gpu': ['cupy-cuda12x', 'onnxruntime-gpu'],
+        'gpu': ['cupy-cuda12x[ctk]>=14', 'onnxruntime-gpu'],
         'dev': DEV,
     },
     zip_safe=False,

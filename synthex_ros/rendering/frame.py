@@ -40,17 +40,19 @@ class Landmark:
 
 @dataclass(frozen=True)
 class Instance:
-    """One body of the device in the instance mask.
+    """One device in the instance mask, however many bodies it consists of.
 
     Attributes:
         id: its number in the mask, from 1.
-        label: its class id in the mask of the device; 0 is not labelled there.
-        material: what it is made of.
+        name: 'continuum', or the name of a mesh file without its ending.
+        labels: class ids of its bodies in the mask of the device; 0 is not labelled there.
+        materials: what its bodies are made of, in the same order.
     """
 
     id: int
-    label: int
-    material: str
+    name: str
+    labels: tuple[int, ...]
+    materials: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,7 @@ class RenderedFrame:
         volume_sha256: hash of the CT.
         open_field: pixels that collimator and image intensifier leave open, (rows, columns).
         make_stages: computes `stages`.
-        instances: bodies of the device, in the order of their ids; empty where not asked for.
+        instances: devices, in the order of their ids; empty where not asked for.
         instance_mask: id of the instance that each pixel shows, (rows, columns), uint8, or None.
         inspiration: share of full inspiration, 0..1.
         contraction: share of the heart's full contraction, 0..1.

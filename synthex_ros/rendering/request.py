@@ -135,7 +135,7 @@ class RenderSettings:
         default=(), metadata={'doc': 'structures to project, such as heart vertebrae_T8'}
     )
     label_path_m: float = number(1e-3, 1e-6, 0.5, 'path inside that makes a pixel of a mask [m]')
-    instance_mask: bool = switch(False, 'mask that tells the bodies of the device apart')
+    instance_mask: bool = switch(False, 'mask of whole devices, with bodies that have no label')
 
     display_window: tuple[float, ...] = several(
         (), (0, 2), 'counts shown black and white; empty follows the image'

@@ -144,7 +144,7 @@ class Studio:
             make_stages=lambda: self._stages(view, layer, bodies),
             inspiration=inspiration,
             contraction=contraction,
-            **self._instances(bodies, view, is_open),
+            **self._instances(device, view, is_open),
         )
 
     def view(self, share: float = 0.0) -> View:
@@ -235,17 +235,28 @@ class Studio:
         return replace(image, path_m=tube.moved(image.path_m, view.geometry))
 
     def _instances(
-        self, bodies: list[Body], view: View, is_open: NDArray[np.bool_]
+        self, device: DeviceShot | None, view: View, is_open: NDArray[np.bool_]
     ) -> dict[str, Any]:
-        """Return what a frame knows about single bodies, if that is wanted."""
+        """Return what a frame knows about whole devices, if that is wanted."""
         if not self.settings.instance_mask:
             return {}
-        tube, mask = self.renderer.chain.intensifier, instance_image(bodies, view)
+        devices = [device] if device else []
+        numbers = [n for n, shot in enumerate(devices, start=1) for _ in shot.bodies]
+        of_body = np.array([0, *numbers], np.uint8)
+        mask = of_body[instance_image([body for shot in devices for body in shot.bodies], view)]
+        tube = self.renderer.chain.intensifier
         if tube is not None:
             mask = tube.moved_labels(mask, view.geometry)
         mask[~is_open] = 0
-        named = enumerate(bodies, start=1)
-        instances = tuple(Instance(index, body.label, body.material) for index, body in named)
+        instances = tuple(
+            Instance(
+                number,
+                shot.name,
+                tuple(body.label for body in shot.bodies),
+                tuple(body.material for body in shot.bodies),
+            )
+            for number, shot in enumerate(devices, start=1)
+        )
         return {'instances': instances, 'instance_mask': mask}
 
     def _stages(self, view: View, layer: AnatomyLayer, bodies: list[Body]) -> Stages:

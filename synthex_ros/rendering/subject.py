@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -28,11 +29,13 @@ class DeviceShot:
         bodies: closed meshes, posed in `world`.
         landmarks_world_m: points by name [m], each of shape (3,).
         world_from_device: pose of its base, shape (4, 4) [m].
+        name: of the device, for people.
     """
 
     bodies: list[Body]
     landmarks_world_m: Points
     world_from_device: NDArray[np.float64]
+    name: str
 
 
 class Subject(Protocol):
@@ -106,7 +109,8 @@ class _Continuum:
         angles = self._kinematics.notch_angles(control)
         ends = transform_points(pose, self._kinematics.landmarks(angles, insertion, roll))
         bodies = continuum_bodies(self._kinematics, angles, insertion, roll, pose)
-        return DeviceShot(bodies, dict(zip(LANDMARK_NAMES, ends, strict=True)), pose)
+        marks = dict(zip(LANDMARK_NAMES, ends, strict=True))
+        return DeviceShot(bodies, marks, pose, 'continuum')
 
 
 class _Mesh:
@@ -124,7 +128,8 @@ class _Mesh:
         pose = _pose(self._settings, share)
         body = Body(self._mesh, self._settings.device_material, pose, label=1)
         middle = transform_points(pose, self._middle)
-        return DeviceShot([body], {'device_middle': middle}, pose)
+        name = Path(self._settings.device).stem
+        return DeviceShot([body], {'device_middle': middle}, pose, name)
 
 
 def _between(first: tuple[float, ...], last: tuple[float, ...], share: float) -> NDArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from synthex_ros.ros.parameters import bounded, choice, flag, numbers, text
+from synthex_ros.xray.cuda.compute import COMPUTE
 
 TIME_MODES = ('real_time', 'paced', 'lockstep')
 
@@ -28,6 +29,7 @@ class SimParams:
         [0.0, 0.0, 0.0], 'isocentre from the middle of the CT, left posterior superior [m]'
     )
     anatomy_px: int = bounded(280, 32, 1536, 'rows and columns at which the anatomy is projected')
+    compute: str = choice('cpu', COMPUTE, 'where the anatomy is projected; cuda needs a GPU')
     materials: str = choice(
         'standard', ('standard', 'detailed'), 'tissues of the CT: four, or six with contrast agent'
     )

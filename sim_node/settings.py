@@ -59,6 +59,7 @@ def room_settings(params: SimParams) -> RoomSettings:
         ),
         breathing=Breathing(params.breathing_amplitude_m, params.breathing_period_s),
         anatomy_px=params.anatomy_px,
+        compute=params.compute,
         seed=params.seed,
         frame_rate_hz=params.frame_rate_hz,
         materials=params.materials,

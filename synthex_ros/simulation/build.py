@@ -17,6 +17,7 @@ from synthex_ros.simulation.chest import chest_motion
 from synthex_ros.simulation.deforming_anatomy import DeformingAnatomy
 from synthex_ros.simulation.driven_device import DrivenDevice
 from synthex_ros.simulation.room import Room
+from synthex_ros.xray.cuda.compute import make_projector
 from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.exposure_control import ExposureControl
 from synthex_ros.xray.imaging_chain import ImagingChain
@@ -60,6 +61,7 @@ class RoomSettings:
         breathing_model: 'rigid' moves the whole anatomy, 'deformable' the chest's parts.
         heartbeat_amplitude_m: greatest inward motion of the heart's wall; 0 is off [m].
         heart_rate_hz: heartbeats a second [Hz].
+        compute: where the anatomy is projected, 'cpu' or 'cuda'.
         background: deformed anatomies are made while frames go on; else frames wait for them
             and are the same in every run.
     """
@@ -86,6 +88,7 @@ class RoomSettings:
     breathing_model: str = 'rigid'
     heartbeat_amplitude_m: float = 0.0
     heart_rate_hz: float = 1.1
+    compute: str = 'cpu'
     background: bool = True
 
 
@@ -143,6 +146,7 @@ def _build_renderer(settings: RoomSettings, volume: Volume, world_from_patient: 
         detector,
         settings.anatomy_px,
         energies=level.energies or ENERGIES,
+        projector=make_projector(settings.compute, settings.anatomy_px),
         threads=settings.frame_threads,
         source_to_isocenter_m=settings.carm.source_to_isocenter_m,
         chain=chain,

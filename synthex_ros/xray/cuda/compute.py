@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from synthex_ros.xray.projector import Projector
-from synthex_ros.xray.shear_warp import ShearWarpProjector
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synthex_ros.xray.projector import Projector
 
 COMPUTE = ('cpu', 'cuda')
 
 
-def make_projector(compute: str = 'cpu', anatomy_px: int = 256) -> Projector:
+def make_projector(compute: str = 'cpu', anatomy_px: int = 280) -> Projector:
     """Return the projector of a setting.
 
     Args:
@@ -22,6 +24,8 @@ def make_projector(compute: str = 'cpu', anatomy_px: int = 256) -> Projector:
     if compute not in COMPUTE:
         raise ValueError(f'compute must be one of {", ".join(COMPUTE)}, got {compute!r}')
     if compute == 'cpu':
+        from synthex_ros.xray.shear_warp import ShearWarpProjector
+
         return ShearWarpProjector(anatomy_px)
     from synthex_ros.xray.cuda.projector import CudaProjector
 

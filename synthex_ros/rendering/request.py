@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from synthex_ros.simulation.breathing import BREATHING_MODELS
+from synthex_ros.xray.cuda.compute import COMPUTE
 
 FORMATS = ('png', 'tiff', 'npy', 'dicom')
 """png and tiff: 16-bit counts; npy: expected counts, float32; dicom: X-ray angiography."""
@@ -64,6 +65,7 @@ class RenderSettings:
     )
     materials: str = text('standard', 'tissues: standard, or detailed with contrast agent')
     anatomy_px: int = number(280, 16, 4096, 'samples of the anatomy along the longer image side')
+    compute: str = text('cpu', 'where the anatomy is projected: cpu, or cuda (needs a GPU)')
 
     lao_deg: float = number(0.0, -180.0, 180.0, 'LAO, negative RAO; DICOM primary angle [deg]')
     cran_deg: float = number(0.0, -90.0, 90.0, 'CRAN, negative CAUD; DICOM secondary angle [deg]')
@@ -191,6 +193,11 @@ class RenderSettings:
             raise ValueError(
                 f'imaging_chain must be one of {", ".join(CHAINS)}, got {self.imaging_chain!r}'
                 + near_miss(self.imaging_chain, CHAINS)
+            )
+        if self.compute not in COMPUTE:
+            raise ValueError(
+                f'compute must be one of {", ".join(COMPUTE)}, got {self.compute!r}'
+                + near_miss(self.compute, COMPUTE)
             )
         if self.grid not in GRIDS:
             raise ValueError(

@@ -23,12 +23,14 @@ from synthex_ros.rendering.moving_patient import MovingPatient
 from synthex_ros.rendering.open_field import make_collimator, open_field
 from synthex_ros.rendering.request import RenderSettings
 from synthex_ros.rendering.subject import DeviceShot, check_in_front, make_subject
+from synthex_ros.xray.cuda.compute import make_projector
 from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.device_layer import instance_image, trace_bodies
 from synthex_ros.xray.imaging_chain import ImagingChain
 from synthex_ros.xray.intensifier import ImageIntensifier
 from synthex_ros.xray.label_projection import LabelProjector, StructureImage
 from synthex_ros.xray.lag import LagMemory
+from synthex_ros.xray.projector import Projector
 from synthex_ros.xray.realism import realism
 from synthex_ros.xray.renderer import (
     ENERGIES,
@@ -39,7 +41,6 @@ from synthex_ros.xray.renderer import (
 )
 from synthex_ros.xray.scatter import AntiScatterGrid, KernelScatter
 from synthex_ros.xray.scene import Scene
-from synthex_ros.xray.shear_warp import ShearWarpProjector
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class _Patient:
     volume: Volume
     sha256: str
     scene: Scene
-    projector: ShearWarpProjector
+    projector: Projector
     labels: LabelProjector
 
 
@@ -268,7 +269,8 @@ class Studio:
 
 
 def _anatomy_key(settings: RenderSettings) -> tuple:
-    return settings.anatomy, settings.segmentation, settings.anatomy_px, _materials(settings)
+    projection = settings.anatomy_px, settings.compute
+    return settings.anatomy, settings.segmentation, *projection, _materials(settings)
 
 
 def _materials(settings: RenderSettings) -> str:
@@ -281,7 +283,7 @@ def _read_patient(settings: RenderSettings) -> _Patient:
         volume = read_volume(settings.anatomy, settings.segmentation)
     else:
         volume = load_volume(settings.anatomy)
-    projector = ShearWarpProjector(settings.anatomy_px)
+    projector = make_projector(settings.compute, settings.anatomy_px)
     labels, scene = LabelProjector(volume, projector), Scene(volume, _materials(settings))
     return _Patient(volume, volume.sha256(), scene, projector, labels)
 

@@ -66,7 +66,7 @@ def test_the_field_turns_slower_than_the_step_out_and_through_a_half_turn():
 
 def running_plant(seed=0, gain_spread=0.0, name='octomag_like'):
     coils = CoilArray.from_calibration(name)
-    plant = CoilPlant(coils, seed)
+    plant = CoilPlant(coils, seed + 1000)
     rng = np.random.default_rng(seed)
     plant.field_gains = 1 + gain_spread * rng.standard_normal(len(coils.names))
     watch = CoilWatch(coils, coils.calibration.sensors_m)
@@ -94,10 +94,9 @@ def test_healthy_coils_within_tolerance_raise_no_alarm():
 def test_chi_square_has_its_mean_when_noise_and_tolerance_are_as_assumed():
     values = []
     for seed in range(150):
-        plant, watch, rng = running_plant(seed, gain_spread=0.10)
-        watch = CoilWatch(
-            plant.coils, plant.coils.calibration.sensors_m, WatchSettings(0.1, 50e-6)
-        )
+        plant, _, rng = running_plant(seed, gain_spread=0.10)
+        assumed = WatchSettings(gain_tolerance=0.1, noise_t=50e-6)
+        watch = CoilWatch(plant.coils, plant.coils.calibration.sensors_m, assumed)
         values.append(drive(plant, watch, rng, readings=1)[0].chi_square)
     degrees = 3 * len(plant.coils.calibration.sensors_m)
     assert np.mean(values) == pytest.approx(degrees, abs=4 * np.sqrt(2 * degrees / 150))
@@ -110,7 +109,10 @@ def test_a_lost_coil_is_named_within_a_second(name):
     plant.fail(name)
     reports = drive(plant, watch, rng, readings=33)
     assert reports[-1].failed == (name,)
-    assert reports[-1].gains[0] == pytest.approx(0.0, abs=0.25)
+    index = plant.coils.names.index(name)
+    assert reports[-1].gains[index] == pytest.approx(0.0, abs=0.05)
+    others = np.delete(reports[-1].gains - plant.field_gains, index)
+    np.testing.assert_allclose(others, 0, atol=0.05)
     assert f'{name} makes' in reports[-1].reason
 
 
@@ -128,14 +130,14 @@ def test_a_failure_stays_latched_until_reset_and_a_second_one_is_named_too():
 
 
 def test_a_failure_that_is_no_single_coil_is_reported_without_a_name():
-    """A foreign field, as of a magnet brought near, is not blamed on a coil for long."""
+    """A foreign field, as of a magnet brought near, is blamed on no coil."""
     plant, watch, _ = running_plant(3)
     foreign = np.tile([3e-3, 0, 0], (len(plant.coils.calibration.sensors_m), 1))
     for _ in range(20):
         report = watch.update(np.zeros(8), plant.measured_field_t() + foreign)
     assert report.alarm
     assert report.failed == ()
-    assert 'no single coil' in report.reason
+    assert 'whatever their gains' in report.reason
 
 
 def test_allocation_without_the_named_coil_restores_the_field():
@@ -150,6 +152,75 @@ def test_allocation_without_the_named_coil_restores_the_field():
         errors.append(np.linalg.norm(plant.field_t(np.zeros((1, 3)))[0] - wish))
     assert errors[0] > 2e-3
     assert errors[1] < 1e-5
+
+
+def steer(plant, watch, gains, use_gains, seconds=4.0, tolerate_from_s=1.0):
+    """Turn a field of 10 mT with reports back; return the field errors [T] from a time on."""
+    planner, errors, last = CoilAllocator(plant.coils), [], np.zeros(8)
+    plant.field_gains = plant.field_gains * gains
+    for n in range(int(seconds / 0.02)):
+        angle = 0.5 * n * 0.02
+        wanted = 0.010 * np.array([np.cos(angle), np.sin(angle), 0.3])
+        report = watch.update(plant.currents_a, plant.measured_field_t())
+        result = planner.allocate(
+            np.zeros(3),
+            wanted,
+            present_a=last,
+            duration_s=0.02,
+            temperatures_c=plant.state.temperatures_c,
+            lost=report.failed,
+            gains=report.gains if use_gains else None,
+        )
+        last = plant.command(result.currents_a)
+        np.testing.assert_allclose(last, result.currents_a, atol=1e-9)
+        plant.step(0.02)
+        if n * 0.02 >= tolerate_from_s:
+            errors.append(np.linalg.norm(plant.field_t(np.zeros((1, 3)))[0] - wanted))
+    return np.array(errors), report
+
+
+GAINS = np.array([1.2, 0.9, 0.85, 1.1, 0.95, 1.15, 0.8, 1.05])
+
+
+@pytest.mark.parametrize('name', [None, 'coil_1', 'coil_3', 'coil_6', 'coil_8'])
+def test_estimated_gains_make_up_for_gain_errors_and_a_lost_coil(name):
+    """20 % gain errors: nominal is the error that they cause with all coils and no watch."""
+    coils = CoilArray.from_calibration('octomag_like')
+
+    def rms(lost, use_gains):
+        plant = CoilPlant(coils)
+        if lost:
+            plant.fail(lost)
+        watch = CoilWatch(coils, coils.calibration.sensors_m)
+        errors, report = steer(plant, watch, GAINS, use_gains)
+        assert report.failed == ((lost,) if lost else ())
+        return np.sqrt(np.mean(errors**2))
+
+    assert rms(name, use_gains=True) < 0.7 * rms(None, use_gains=False)
+
+
+def test_half_a_minute_of_overload_trips_no_driver_and_breaks_no_limit():
+    plant = CoilPlant(CoilArray.from_calibration('octomag_like'))
+    planner, limits, last, strengths = CoilAllocator(plant.coils), plant.limits, np.zeros(8), []
+    for _ in range(300):
+        state = plant.state
+        result = planner.allocate(
+            np.zeros(3),
+            [0.05, 0, 0],
+            gradient_t_m=[1.4, 0, 0, -0.7, 0],
+            present_a=last,
+            duration_s=0.1,
+            temperatures_c=state.temperatures_c,
+        )
+        last = plant.command(result.currents_a)
+        np.testing.assert_allclose(last, result.currents_a, atol=1e-9)
+        state = plant.step(0.1)
+        assert state.tripped == ()
+        assert np.all(state.temperatures_c <= limits.temperature_max_c)
+        assert limits.power_w(state.currents_a) <= limits.power_max_w * (1 + 1e-6)
+        strengths.append(np.linalg.norm(result.field_t))
+    assert np.abs(state.currents_a).max() > 0.99 * limits.current_max_a
+    assert min(strengths[5:]) > 0.045
 
 
 def test_wrong_readings_and_settings_are_refused():

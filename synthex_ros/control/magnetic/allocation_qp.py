@@ -7,10 +7,13 @@ from collections.abc import Callable
 import daqp
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 Array = NDArray[np.float64]
 
-_POWER_TOLERANCE = 1e-3
+_POWER_TOLERANCE = 2e-3
+# exponents of the least and the largest extra ridge
+_RIDGES = (-6.0, 9.0)
 
 
 def box_least_squares(
@@ -63,7 +66,7 @@ def within_power(
 ) -> tuple[Array, bool]:
     """Return the solution with the least extra ridge whose power is within the limit.
 
-    The extra ridge is the multiplier of the power limit, found by bisection of its logarithm.
+    The extra ridge is the multiplier of the power limit, found by Brent's method on its logarithm.
 
     Args:
         solve: returns x, shape (n,), for an extra ridge.
@@ -77,15 +80,18 @@ def within_power(
     x = solve(0.0)
     if power(x) <= limit:
         return x, False
-    low, high = -9.0, 9.0
-    x = solve(10.0**high)
-    for _ in range(40):
-        middle = (low + high) / 2
-        trial = solve(10.0**middle)
-        if power(trial) > limit:
-            low = middle
-        else:
-            high, x = middle, trial
-            if power(trial) > limit * (1 - _POWER_TOLERANCE):
-                break
-    return x, True
+    goal = limit * (1 - _POWER_TOLERANCE / 2)
+    tried: dict[float, Array] = {}
+
+    def excess(exponent: float) -> float:
+        """Return how far the length of x is from that of the goal, nearly linear in the ridge."""
+        tried[exponent] = solve(10.0**exponent)
+        off = float(np.sqrt(power(tried[exponent]) / goal) - 1)
+        return 0.0 if abs(off) < _POWER_TOLERANCE / 4 else off
+
+    low, high = _RIDGES
+    if excess(high) > 0:
+        return tried[high], True
+    root = high if excess(low) <= 0 else float(brentq(excess, low, high, xtol=1e-6, maxiter=60))
+    allowed = [e for e in tried if e >= root - 1e-5 and power(tried[e]) <= limit]
+    return tried[min(allowed)], True

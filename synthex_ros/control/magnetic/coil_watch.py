@@ -1,9 +1,10 @@
 """Watches whether the coils make the field that their currents should make, and names the culprit.
 
-The field sensors' readings less the model's prediction have a known covariance: sensor noise and
-the tolerance of each coil's gain, in proportion to what it makes. If the squared distance exceeds
-its chi-square quantile several times in a row, something is broken. Which coil it is follows from
-comparing, for each one, how likely the readings are had that coil any gain at all.
+The gain of every coil, its field over that of the model, is estimated from the field sensors by a
+Kalman filter; healthy gains lie about one within their tolerance. A reading whose squared distance
+from the prediction exceeds its chi-square quantile means that something has changed: from then on
+any gain is thought possible, and the next readings tell whose gain it is. What no gains explain,
+such as a magnet brought near, is an alarm without a name.
 """
 
 from __future__ import annotations
@@ -37,43 +38,53 @@ class WatchSettings:
     """When to speak of a failure.
 
     Attributes:
-        gain_tolerance: standard deviation of a healthy coil's gain about 1.
-        noise_t: standard deviation of a sensor axis [T].
-        false_alarm: probability that one healthy reading exceeds the limit.
-        persistence: readings in a row above the limit until a failure is latched.
-        certainty: how much likelier than the next coil the culprit must be, as a log ratio.
+        gain_tolerance: standard deviation of a healthy coil's gain about one.
+        gain_drift: how much a gain may wander from one reading to the next, standard deviation.
+        noise_t: standard deviation of a sensor axis, with what the model leaves out [T].
+        false_alarm: probability that a healthy reading exceeds the limit.
+        failure: a gain this far from one is a failure.
+        certainty: standard deviation at which a gain is known well enough to be judged.
+        persistence: readings in a row that must agree until a failure is latched.
     """
 
-    gain_tolerance: float = 0.10
+    gain_tolerance: float = 0.20
+    gain_drift: float = 1e-3
     noise_t: float = 100e-6
-    false_alarm: float = 1e-3
-    persistence: int = 5
-    certainty: float = 3.0
+    false_alarm: float = 1e-4
+    failure: float = 0.5
+    certainty: float = 0.10
+    persistence: int = 3
 
     def __post_init__(self):
-        if not (self.gain_tolerance >= 0 and self.noise_t > 0 and self.certainty >= 0):
-            raise ValueError('gain_tolerance, noise_t and certainty must not be negative')
-        if not (0 < self.false_alarm < 1 and self.persistence >= 1):
-            raise ValueError('false_alarm must be between 0 and 1 and persistence at least 1')
+        for name in ('gain_tolerance', 'noise_t', 'failure', 'certainty'):
+            if not getattr(self, name) > 0:
+                raise ValueError(f'{name} must be positive, got {getattr(self, name)}')
+        if not (0 < self.false_alarm < 1 and self.persistence >= 1 and self.gain_drift >= 0):
+            raise ValueError(
+                'false_alarm must be between 0 and 1, persistence at least 1 and gain_drift not '
+                f'negative, got {self.false_alarm}, {self.persistence}, {self.gain_drift}'
+            )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WatchReport:
-    """What one reading says.
+    """What the readings so far say.
 
     Attributes:
-        chi_square: squared distance of reading and prediction in standard deviations.
+        chi_square: squared distance of this reading from its prediction, in standard deviations.
         limit: its quantile.
+        gains: estimated field of each coil over that of the model, shape (n,).
+        gain_deviations: their standard deviations, shape (n,).
         failed: names of the coils that are latched as failed.
-        gains: their estimated gains, in the same order.
         alarm: a failure is latched, named or not, until `reset`.
         reason: what is wrong, in words; empty if nothing.
     """
 
     chi_square: float
     limit: float
+    gains: Array
+    gain_deviations: Array
     failed: tuple[str, ...]
-    gains: tuple[float, ...]
     alarm: bool
     reason: str
 
@@ -93,11 +104,14 @@ class CoilWatch:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all failures; the only way out of an alarm."""
-        self._failed: dict[int, float] = {}
-        self._unnamed = False
-        self._above = 0
-        self._evidence = np.zeros(len(self._coils.names))
+        """Forget all failures and estimates; the only way out of an alarm."""
+        count = len(self._coils.names)
+        self._gains = np.ones(count)
+        self._covariance = self.settings.gain_tolerance**2 * np.eye(count)
+        self._suspect = np.zeros(count, int)
+        self._failed: list[int] = []
+        self._unexplained = 0
+        self._foreign = False
 
     def update(self, currents_a: ArrayLike, field_t: ArrayLike) -> WatchReport:
         """Judge one reading of the field sensors.
@@ -113,71 +127,54 @@ class CoilWatch:
         if reading.shape != (len(self._unit),) or not np.all(np.isfinite(reading)):
             raise ValueError(f'field_t must be finite, shape ({len(self._unit) // 3}, 3)')
         columns = self._unit * self._coils.effective(currents_a)
-        off = reading - columns.sum(axis=1)
-        covariance = self._covariance(columns)
-        weighted = np.linalg.solve(covariance, np.column_stack([off, columns]))
-        chi_square = float(off @ weighted[:, 0])
-        if chi_square <= self.limit:
-            self._above = 0
-            self._evidence[:] = 0.0
+        chi_square = self._learn(columns, reading)
+        if chi_square > self.limit:
+            self._covariance += np.eye(len(self._gains))
+            unexplained = self._learn(columns, reading) > self.limit
+            self._unexplained = self._unexplained + 1 if unexplained else 0
         else:
-            self._above += 1
-            self._evidence += self._log_likelihoods(columns, off, weighted)
-            if self._above >= self.settings.persistence:
-                self._latch(columns, off, weighted)
-        for index in self._failed:
-            self._failed[index] = self._gain(index, columns, off)
+            self._unexplained = 0
+        self._latch()
         return self._report(chi_square)
 
-    def _covariance(self, columns: Array, without: int | None = None) -> Array:
-        """Return the covariance of reading less prediction; a failed coil may have any gain."""
-        spread = np.full(columns.shape[1], self.settings.gain_tolerance**2)
-        spread[list(self._failed)] = 1.0
-        if without is not None:
-            spread[without] = 0.0
-        covariance = (columns * spread) @ columns.T
-        covariance[np.diag_indices_from(covariance)] += self.settings.noise_t**2
-        return covariance
+    def _learn(self, columns: Array, reading: Array) -> float:
+        """Return the squared distance of a reading; within the limit, learn the gains from it."""
+        off = reading - columns @ self._gains
+        spread = columns @ self._covariance @ columns.T
+        spread[np.diag_indices_from(spread)] += self.settings.noise_t**2
+        gain = np.linalg.solve(spread, columns @ self._covariance).T
+        chi_square = float(off @ np.linalg.solve(spread, off))
+        if chi_square <= self.limit:
+            self._gains = self._gains + gain @ off
+            after = self._covariance - gain @ columns @ self._covariance
+            self._covariance = (after + after.T) / 2
+            self._covariance[np.diag_indices_from(after)] += self.settings.gain_drift**2
+        return chi_square
 
-    def _log_likelihoods(self, columns: Array, off: Array, weighted: Array) -> Array:
-        """Return how much likelier the reading is if a coil's gain had a unit spread, shape (n,).
-
-        By the matrix determinant and inversion lemmas for a covariance with one more column.
-        """
-        information = np.einsum('ij,ij->j', columns, weighted[:, 1:])
-        score = columns.T @ weighted[:, 0]
-        return 0.5 * (score**2 / (1 + information) - np.log1p(information))
-
-    def _latch(self, columns: Array, off: Array, weighted: Array) -> None:
-        evidence = self._evidence.copy()
-        evidence[list(self._failed)] = -np.inf
-        order = np.argsort(evidence)[::-1]
-        best = int(order[0])
-        ahead = evidence[best] - evidence[order[1]] if len(order) > 1 else np.inf
-        if ahead >= self.settings.certainty and evidence[best] > 0:
-            self._failed[best] = 1.0
-            self._above = 0
-            self._evidence[:] = 0.0
-            self._unnamed = False
-        else:
-            self._unnamed = True
-
-    def _gain(self, index: int, columns: Array, off: Array) -> float:
-        """Return a failed coil's gain; the last one where it carries too little current."""
-        column = columns[:, index]
-        weighted = np.linalg.solve(self._covariance(columns, without=index), column)
-        information = float(column @ weighted)
-        if information < 1.0:
-            return self._failed[index]
-        return 1.0 + float(weighted @ off) / information
+    def _latch(self) -> None:
+        settings = self.settings
+        known = np.sqrt(np.diag(self._covariance)) <= settings.certainty
+        bad = known & (np.abs(self._gains - 1) >= settings.failure)
+        self._suspect = np.where(bad, self._suspect + 1, 0)
+        for index in np.flatnonzero(self._suspect >= settings.persistence).tolist():
+            if index not in self._failed:
+                self._failed.append(index)
+        self._foreign |= self._unexplained >= settings.persistence
 
     def _report(self, chi_square: float) -> WatchReport:
         names = tuple(self._coils.names[index] for index in self._failed)
-        gains = tuple(self._failed.values())
         reasons = [
-            f'{name} makes {100 * gain:.0f} % of its field'
-            for name, gain in zip(names, gains, strict=True)
+            f'{name} makes {100 * self._gains[index]:.0f} % of its field'
+            for name, index in zip(names, self._failed, strict=True)
         ]
-        if self._unnamed:
-            reasons.append('the measured field is not that of the currents; no single coil fits')
-        return WatchReport(chi_square, self.limit, names, gains, bool(reasons), '; '.join(reasons))
+        if self._foreign:
+            reasons.append('the measured field is not that of the coils, whatever their gains')
+        return WatchReport(
+            chi_square=chi_square,
+            limit=self.limit,
+            gains=self._gains.copy(),
+            gain_deviations=np.sqrt(np.diag(self._covariance)),
+            failed=names,
+            alarm=bool(reasons),
+            reason='; '.join(reasons),
+        )

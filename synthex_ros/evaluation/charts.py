@@ -47,7 +47,7 @@ _STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def _figure(name: str, width: float, height: float) -> Iterator[tuple[Figure, Axes, list[str]]]:
+def svg_figure(name: str, width: float, height: float) -> Iterator[tuple[Figure, Axes, list[str]]]:
     """Yield figure, axes and a list that receives the SVG text on leaving.
 
     No global state of pyplot is used; `name` makes the ids of this chart its own.
@@ -94,7 +94,7 @@ def error_chart(report: RunReport) -> str | None:
     if goals is None or not np.isfinite(goals.error_m).any():
         return None
     times, error_mm = _seconds(report, truth.stamps_ns), goals.error_m * 1e3
-    with _figure('error-over-time', 10.4, 3.1) as (_, axes, result):
+    with svg_figure('error-over-time', 10.4, 3.1) as (_, axes, result):
         _mark_goals(axes, report, int(truth.stamps_ns[-1]))
         tolerance = report.rules.tolerance_m * 1e3
         axes.axhline(tolerance, color=GREEN, lw=1, ls=(0, (4, 3)))
@@ -141,7 +141,7 @@ def path_chart(report: RunReport) -> str | None:
     tip, asked, scale, piercing = projected
     tip_mm = (tip - piercing) * scale * [-1, 1]
     asked_mm = (asked - piercing) * scale * [-1, 1]
-    with _figure('tip-in-image-plane', 5.0, 4.6) as (figure, axes, result):
+    with svg_figure('tip-in-image-plane', 5.0, 4.6) as (figure, axes, result):
         seconds = _seconds(report, report.data.truth_tip.stamps_ns)
         axes.plot(*asked_mm.T, color=GREEN, lw=1.2, ls=(0, (4, 2)), label='asked', zorder=1)
         dots = axes.scatter(
@@ -211,7 +211,7 @@ def fluoroscopy_chart(report: RunReport, display: Display, counts: NDArray) -> s
         return None
     tip, asked = (display.points(points) for points in projected[:2])
     picture = display.picture(counts)
-    with _figure('tip-over-fluoroscopy', 4.6, 4.6) as (_, axes, result):
+    with svg_figure('tip-over-fluoroscopy', 4.6, 4.6) as (_, axes, result):
         axes.imshow(picture, interpolation='bicubic')
         axes.plot(*asked.T, color='#4ade80', lw=1.2, ls=(0, (4, 2)))
         axes.scatter(tip[:, 0], tip[:, 1], c=np.arange(len(tip)), cmap='plasma', s=4, lw=0)
@@ -233,7 +233,7 @@ def latency_chart(report: RunReport) -> str | None:
     latency_ms = report.scores.latency_s * 1e3
     if latency_ms.size == 0:
         return None
-    with _figure('latency', 5.0, 2.9) as (_, axes, result):
+    with svg_figure('latency', 5.0, 2.9) as (_, axes, result):
         high = max(percentile(latency_ms, 99.5) * 1.15, 1.0)
         axes.hist(np.clip(latency_ms, 0, high), bins=48, range=(0, high), color=BLUE, alpha=0.85)
         for percent, colour in ((50, INK), (99, PINK)):
@@ -254,7 +254,7 @@ def dose_chart(report: RunReport) -> str | None:
     if not np.isfinite(kerma_gy).any():
         return None
     times = _seconds(report, report.data.exposures.stamps_ns)
-    with _figure('dose', 5.0, 2.9) as (_, axes, result):
+    with svg_figure('dose', 5.0, 2.9) as (_, axes, result):
         total = np.nancumsum(kerma_gy) * 1e3
         axes.fill_between(times, total, color=AMBER, alpha=0.14, lw=0)
         axes.plot(times, total, color=AMBER, lw=1.6)
@@ -276,7 +276,7 @@ def landmark_chart(report: RunReport) -> str | None:
     landmarks = report.scores.landmarks
     if landmarks is None or not np.isfinite(landmarks.detector_mm).any():
         return None
-    with _figure('landmark-errors', 5.0, 2.9) as (_, axes, result):
+    with svg_figure('landmark-errors', 5.0, 2.9) as (_, axes, result):
         samples: tuple[tuple[str, Any, str], ...] = (
             ('all', landmarks.detector_mm, BLUE),
             ('NCC > 0.9', landmarks.gated(landmarks.detector_mm), PINK),

@@ -19,15 +19,17 @@ def _register_evaluate(subparsers: Any) -> None:
         'evaluate',
         help='score a bag or a tracker model',
         description='synthex evaluate BAG [--out DIR]: report.json, report.html and a preview '
-        'from the bag alone.  synthex evaluate model MODEL.onnx --data DIR: landmark errors, '
-        'detection and Dice on a data set, gated and ungated.  synthex evaluate task CM-1|CM-2 '
-        '[key:=value ...]: run the closed loop on a task and score it.',
+        'from the bag alone.  synthex evaluate model MODEL.onnx --data DIR: landmark '
+        'errors, detection, masks, false alarms and the worst frames of a COCO folder.  '
+        'synthex evaluate task CM-1|CM-2 [key:=value ...]: run the closed loop on a task '
+        'and score it.',
     )
     parser.add_argument('subject', help=f'a bag, or one of: {", ".join(SUBJECTS)}')
     parser.add_argument('name', nargs='?', help='the model file, or the task')
     parser.add_argument('overrides', nargs='*', metavar='key:=value', help='task: settings')
-    parser.add_argument('--out', type=Path, help='folder (bag) or JSON file (model) to write')
-    parser.add_argument('--data', type=Path, help='data set folder')
+    parser.add_argument('--out', type=Path, help='folder of the report')
+    parser.add_argument('--data', type=Path, help='model: COCO folder')
+    parser.add_argument('--frames', type=int, help='model: first frames of the folder alone')
     parser.add_argument('--threads', type=int, default=2, help='CPU threads of the model')
     parser.add_argument(
         '--reach-tolerance-mm', type=float, default=1.5, help='error at which a target is reached'
@@ -86,65 +88,66 @@ def summary_table(report: Any) -> Any:
 
 
 def run_evaluate_model(args: argparse.Namespace) -> int:
-    """Score a model on a data set, print the table and write the JSON file; return 0.
+    """Score a model on a data set, write its report and print the table; return 0.
 
     Raises:
         ValueError: the model file or the data set was not given.
     """
-    import json
-
     from rich.console import Console
     from rich.progress import Progress
 
-    from synthex_ros.evaluation.model_evaluation import (
-        OnnxPredictor,
-        frame_count,
-        read_samples,
-        score_model,
-        score_values,
-    )
+    from synthex_ros.evaluation.model_evaluation import OnnxPredictor
+    from synthex_ros.evaluation.model_report import report_model
 
     if args.name is None or args.data is None:
-        raise ValueError('usage: synthex evaluate model MODEL.onnx --data DIR')
+        raise ValueError('usage: synthex evaluate model MODEL.onnx --data DIR [--out DIR]')
     console = Console(highlight=False, soft_wrap=True)
     predict = OnnxPredictor(args.name, args.threads)
+    model = Path(args.name)
+    out = args.out or model.with_name(f'{model.stem}.evaluation')
     with Progress(console=console, transient=True) as progress:
-        job = progress.add_task('frames', total=frame_count(args.data))
-        samples = read_samples(args.data, predict.landmarks)
-        score = score_model(predict, samples, lambda: progress.advance(job))
-    console.print(model_table(score))
-    out = args.out or Path(args.name).with_suffix('.evaluation.json')
-    text = json.dumps({'model': Path(args.name).name, **score_values(score)}, indent=2)
-    out.write_text(text + '\n', encoding='utf-8')
-    console.print(f'written: {out}', markup=False)
+        job = progress.add_task('frames', total=None)
+        values = report_model(
+            predict,
+            model.name,
+            args.data,
+            out,
+            args.frames,
+            lambda frames: progress.update(job, total=frames),
+            lambda: progress.advance(job),
+        )
+    console.print(model_table(values))
+    console.print(f'report: {out / "evaluation.html"}', markup=False)
     return 0
 
 
-def model_table(score: Any) -> Any:
+def model_table(values: dict[str, Any]) -> Any:
     """Return gated and ungated landmark errors side by side as a rich table."""
     from rich.table import Table
 
-    from synthex_ros.evaluation.metrics import GATE_NCC, summarize
-    from synthex_ros.evaluation.model_evaluation import table_rows
+    def text(value: float | None, decimals: int = 2, scale: float = 1) -> str:
+        return '–' if value is None else f'{scale * value:.{decimals}f}'
 
-    overlap = summarize(score.dice)
+    alarms = values['false_alarms']['landmark']
     table = Table(
         'error',
         *('n', 'mean ± std', 'p95', '95 % CI'),
         *('n', 'mean ± std', 'p95', '95 % CI'),
-        title=f'{score.frames} frames · all landmarks (left), NCC > {GATE_NCC:g} (right)',
-        caption=f'detected {score.errors.detection_rate * 100:.2f} %   '
-        f'Dice {overlap.mean:.3f} ± {overlap.std:.3f} (CI {overlap.ci95:.3f})',
+        title=f'{values["frames"]} frames · all landmarks (left), NCC > {values["gate_ncc"]:g} '
+        '(right)',
+        caption=f'detected {text(values["detection_rate"], 2, 100)} %   '
+        f'Dice {text(values["dice_mean"], 3)}   AP50 {text(values["instances"]["ap50"], 3)}   '
+        f'false alarms {alarms["count"]} of {alarms["of"]} frames without a device',
     )
-    for name, every, gated in table_rows(score):
+    for name, both in values['errors'].items():
         cells = [
             cell
-            for s in (every, gated)
+            for s in (both['all'], both['gated'])
             for cell in (
-                str(s.count),
-                f'{s.mean:.2f} ± {s.std:.2f}',
-                f'{s.p95:.2f}',
-                f'± {s.ci95:.2f}',
+                str(s['count']),
+                f'{text(s["mean"])} ± {text(s["std"])}',
+                text(s['p95']),
+                f'± {text(s["ci95"])}',
             )
         ]
         table.add_row(name.replace('[', '\\['), *cells)

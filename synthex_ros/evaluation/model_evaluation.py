@@ -1,30 +1,51 @@
-"""Score a tracker model on a data set that it was not trained on."""
+"""Run a tracker model on a data set that it was not trained on, and keep what it found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.errors import SynthexError
-from synthex_ros.evaluation.metrics import (
-    GATE_NCC,
-    Array,
-    LandmarkErrors,
-    Summary,
-    dice,
-    landmark_errors,
-    summarize,
-)
-from synthex_ros.learning.coco import VISIBLE, CocoFolder
+from synthex_ros.evaluation.metrics import GATE_NCC, Array, LandmarkErrors, dice
+from synthex_ros.evaluation.model_data import DatasetError, Fit, Sample
+from synthex_ros.learning.coco import encoded
+
+MIN_INSTANCE_PX = 20
+"""A class with fewer pixels than this is not reported as a device."""
 
 
-class DatasetError(SynthexError):
-    """A data set folder is incomplete or contradicts itself."""
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One device that a model sees.
+
+    Attributes:
+        label: class id.
+        mask: its pixels, shape (rows, columns).
+        score: how sure the model is, 0..1.
+    """
+
+    label: int
+    mask: NDArray[np.bool_]
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What a model says about one frame, in the frame's pixels.
+
+    Attributes:
+        labels: class ids, shape (rows, columns), uint8.
+        points: (u, v, score) of every landmark, shape (L, 3).
+        instances: devices.
+    """
+
+    labels: NDArray[np.uint8]
+    points: Array
+    instances: tuple[Instance, ...] = ()
 
 
 class FramePredictor(Protocol):
@@ -32,48 +53,14 @@ class FramePredictor(Protocol):
 
     landmarks: Sequence[str]
 
-    def __call__(self, counts: NDArray) -> tuple[NDArray, Array]:
-        """Return the label image and (u, v, score), shape (L, 3), of one radiograph."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One frame of a data set.
-
-    Attributes:
-        counts: radiograph, shape (rows, columns), uint16.
-        mask: class ids, shape (rows, columns), uint8.
-        truth_px: true landmarks (u, v) [px], shape (L, 2), NaN where not visible.
-        pixel_pitch_m: detector pitch [m].
-        magnification: at the device; NaN when the data set does not say.
-    """
-
-    counts: NDArray[np.uint16]
-    mask: NDArray[np.uint8]
-    truth_px: Array
-    pixel_pitch_m: float
-    magnification: float
-
-
-@dataclass(frozen=True)
-class ModelScore:
-    """Scores of a model.
-
-    Attributes:
-        frames: number of frames.
-        names: landmark names.
-        errors: errors of every frame and landmark.
-        dice: overlap of every frame, shape (frames,).
-    """
-
-    frames: int
-    names: tuple[str, ...]
-    errors: LandmarkErrors
-    dice: Array
+    def __call__(self, counts: NDArray, pixel_pitch_mm: float) -> Finding:
+        """Return what is found in one radiograph."""
 
 
 class OnnxPredictor:
     """A tracker model file with its landmark decoder.
+
+    Frames of another size or pitch are brought to the model's, and the result back.
 
     Args:
         path: the ONNX file.
@@ -86,132 +73,113 @@ class OnnxPredictor:
 
         self._model, self._decode = TrackerModel(path, threads), decode
         self.landmarks: Sequence[str] = tuple(self._model.metadata.landmarks)
+        self.classes: Sequence[str] = tuple(self._model.metadata.classes)
 
-    def __call__(self, counts: NDArray) -> tuple[NDArray, Array]:
-        """Return the label image and (u, v, score), shape (L, 3), of one radiograph."""
-        prediction = self._model.infer(counts)
-        found = self._decode(prediction.heatmaps, self._model.metadata, prediction.mask)
-        points = np.array([[mark.u, mark.v, mark.score] for mark in found], float)
-        return prediction.labels(), points.reshape(-1, 3)
+    def __call__(self, counts: NDArray, pixel_pitch_mm: float) -> Finding:
+        """Return what is found in one radiograph."""
+        meta = self._model.metadata
+        shape, wanted = (counts.shape[0], counts.shape[1]), meta.input_shape
+        fit = Fit.between(shape, pixel_pitch_mm, (wanted[2], wanted[3]), meta.pixel_pitch_mm)
+        prediction = self._model.infer(fit.image(counts))
+        found = self._decode(prediction.heatmaps, meta, prediction.mask)
+        points = np.array([[mark.u, mark.v, mark.score] for mark in found], float).reshape(-1, 3)
+        labels = prediction.labels()
+        instances = []
+        for label in range(1, len(meta.classes)):
+            here = labels == label
+            if np.count_nonzero(here) >= MIN_INSTANCE_PX:
+                sure = float(prediction.classes[label][here].mean())
+                mask = fit.labels_back(here.astype(np.uint8)) > 0
+                instances.append(Instance(label, mask, sure))
+        return Finding(fit.labels_back(labels), fit.points_back(points), tuple(instances))
 
 
-def read_samples(folder: str | Path, names: Sequence[str]) -> Iterator[Sample]:
-    """Yield the frames of a COCO folder in the order of their ids.
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """One frame with what was found in it; pictures are not kept.
+
+    Attributes:
+        row: its place in the folder.
+        image: COCO's entry of the image.
+        truth: (u, v, COCO visibility), shape (L, 3).
+        found: (u, v, score), shape (L, 3).
+        pixel_pitch_mm: detector pitch [mm].
+        magnification: at the device, NaN where unknown.
+        has_device: whether a device is annotated.
+        contrast: of the device, NaN where unknown.
+        dice: overlap of the foregrounds; 1 where both are empty.
+        pixels: true positives, false positives, false negatives, true negatives [px].
+        instances: devices in COCO's result format.
+    """
+
+    row: int
+    image: dict[str, Any]
+    truth: Array
+    found: Array
+    pixel_pitch_mm: float
+    magnification: float
+    has_device: bool
+    contrast: float
+    dice: float
+    pixels: tuple[int, int, int, int]
+    instances: tuple[dict[str, Any], ...]
+
+
+def run_model(
+    predict: FramePredictor, samples: Iterable[Sample], progress: Callable[[], None] = lambda: None
+) -> list[FrameResult]:
+    """Return what a model finds in every frame; `progress` is called once a frame.
 
     Raises:
-        DatasetError: files are missing or damaged, or a landmark or distance is not known.
+        DatasetError: there are no frames.
     """
-    data = _opened(folder)
-    missing = [name for name in names if name not in data.landmarks]
-    if missing:
-        raise DatasetError(
-            f'{folder} lacks the landmarks {missing}; its categories have {list(data.landmarks)}'
-        )
-    order = [data.landmarks.index(name) for name in names]
-    for row, image in enumerate(data.images):
-        try:
-            counts, mask = data.counts(row), data.mask(row)
-        except (FileNotFoundError, ValueError) as error:
-            raise DatasetError(str(error)) from None
-        if 'pixel_pitch_mm' not in image:
-            raise DatasetError(f'{folder}: image {image["id"]} has no pixel_pitch_mm')
-        marks = data.keypoints(row)[order]
-        truth = np.where(marks[:, 2:] >= VISIBLE, marks[:, :2], np.nan)
-        magnification = image.get('source_to_detector_mm', np.nan) / image.get(
-            'source_to_object_mm', np.nan
-        )
-        pitch = float(image['pixel_pitch_mm']) * 1e-3
-        yield Sample(counts, mask, truth, pitch, float(magnification))
-
-
-def frame_count(folder: str | Path) -> int:
-    """Return the number of frames of a COCO folder.
-
-    Raises:
-        DatasetError: it is none.
-    """
-    return len(_opened(folder).images)
-
-
-def _opened(folder: str | Path) -> CocoFolder:
-    try:
-        return CocoFolder(folder)
-    except (FileNotFoundError, ValueError) as error:
-        raise DatasetError(str(error)) from None
-
-
-def score_model(
-    predict: FramePredictor,
-    samples: Iterator[Sample],
-    progress: Callable[[], None] = lambda: None,
-) -> ModelScore:
-    """Score every frame; `progress` is called once a frame.
-
-    Raises:
-        DatasetError: no frames, or frames of different pixel pitch or size.
-    """
-    found, truth, magnification, overlap = [], [], [], []
-    kinds = set()
+    results = []
     for sample in samples:
-        labels, points = predict(sample.counts)
-        found.append(points)
-        truth.append(sample.truth_px)
-        magnification.append(sample.magnification)
-        overlap.append(dice(labels, sample.mask))
-        kinds.add((round(sample.pixel_pitch_m, 9), sample.counts.shape))
+        results.append(frame_result(sample, predict(sample.counts, sample.pixel_pitch_mm)))
         progress()
-    if len(kinds) != 1:
-        raise DatasetError(f'frames must share one pixel pitch and size, got {sorted(kinds)}')
-    pitch, shape = kinds.pop()
-    errors = landmark_errors(
-        np.stack(found), np.stack(truth), pitch, np.array(magnification), shape
+    if not results:
+        raise DatasetError('the data set has no frames')
+    return results
+
+
+def frame_result(sample: Sample, finding: Finding) -> FrameResult:
+    """Compare what was found in a frame with what is there."""
+    found, true = finding.labels > 0, sample.mask > 0
+    both, either = int((found & true).sum()), int((found | true).sum())
+    pixels = (both, int(found.sum()) - both, int(true.sum()) - both, found.size - either)
+    instances = tuple(
+        {
+            'image_id': sample.image['id'],
+            'category': item.label,
+            'segmentation': encoded(item.mask),
+            'score': item.score,
+        }
+        for item in finding.instances
     )
-    return ModelScore(len(found), tuple(predict.landmarks), errors, np.array(overlap))
-
-
-def table_rows(score: ModelScore) -> list[tuple[str, Summary, Summary]]:
-    """Return (name, all, gated) statistics: every landmark and each, in mm and px."""
-    errors = score.errors
-    gated = errors.gated(errors.detector_mm)
-    rows = [('all landmarks [mm]', summarize(errors.detector_mm), summarize(gated))]
-    for index, name in enumerate(score.names):
-        rows.append(
-            (f'{name} [mm]', summarize(errors.detector_mm[:, index]), summarize(gated[:, index]))
-        )
-    rows.append(
-        (
-            'at the device [mm]',
-            summarize(errors.object_mm),
-            summarize(errors.gated(errors.object_mm)),
-        )
+    return FrameResult(
+        sample.row,
+        sample.image,
+        sample.keypoints,
+        finding.points,
+        sample.pixel_pitch_mm,
+        sample.magnification,
+        sample.has_device,
+        sample.contrast,
+        dice(finding.labels, sample.mask),
+        pixels,
+        instances,
     )
-    rows.append(
-        ('in the image [px]', summarize(errors.pixels), summarize(errors.gated(errors.pixels)))
+
+
+def errors_of(results: Sequence[FrameResult], gate: float = GATE_NCC) -> LandmarkErrors:
+    """Return the landmark errors of frames, which may differ in pixel pitch."""
+    truth, found = (np.stack([getattr(r, name) for r in results]) for name in ('truth', 'found'))
+    visible = truth[..., 2] >= 2
+    pixels = np.linalg.norm(found[..., :2] - truth[..., :2], axis=-1)
+    pixels = np.where(visible, pixels, np.nan)
+    pitch = np.array([r.pixel_pitch_mm for r in results])[:, None]
+    magnification = np.array([r.magnification for r in results])[:, None]
+    detected = np.isfinite(pixels) & (found[..., 2] > gate)
+    return LandmarkErrors(
+        pixels, pixels * pitch, pixels * pitch / magnification, visible, detected
     )
-    return rows
-
-
-def score_values(score: ModelScore) -> dict[str, Any]:
-    """Return the content of the JSON file; what was not measured is None."""
-    errors, overlap = score.errors, summarize(score.dice)
-    values: dict[str, Any] = {
-        'frames': score.frames,
-        'landmark_error_mean_mm': _finite(summarize(errors.detector_mm).mean),
-        'detection_rate': _finite(errors.detection_rate),
-        'dice_mean': _finite(overlap.mean),
-        'dice': _finite_summary(overlap),
-        'gate_ncc': GATE_NCC,
-    }
-    values['errors'] = {
-        name: {'all': _finite_summary(every), 'gated': _finite_summary(gated)}
-        for name, every, gated in table_rows(score)
-    }
-    return values
-
-
-def _finite(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None
-
-
-def _finite_summary(summary: Summary) -> dict[str, float | None]:
-    return {key: _finite(value) for key, value in asdict(summary).items()}

@@ -51,16 +51,18 @@ def caption(folder: CocoFolder, row: int) -> str:
     return ' '.join(part for part in parts if part)
 
 
-def contact_sheet(pictures: Sequence[Picture], captions: Sequence[str]) -> Picture:
-    """Return pictures side by side in rows of `COLUMNS`, each with its caption."""
+def contact_sheet(
+    pictures: Sequence[Picture], captions: Sequence[str], columns: int = COLUMNS
+) -> Picture:
+    """Return pictures side by side in rows of `columns`, each with its caption."""
     tiles = []
     for picture, text in zip(pictures, captions, strict=True):
         tile = cv2.resize(picture, (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA)
         cv2.putText(tile, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 0), 1)
         tiles.append(tile)
-    while len(tiles) % COLUMNS:
-        tiles.append(np.zeros((TILE_PX, TILE_PX, 3), np.uint8))
-    rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
+    while len(tiles) % columns:
+        tiles.append(np.full((TILE_PX, TILE_PX, 3), 255, np.uint8))
+    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
     return np.vstack(rows).astype(np.uint8)
 
 

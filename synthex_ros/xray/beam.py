@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -59,6 +60,7 @@ class Beam:
     nodes: int = 8
     spectrum: Spectrum = field(init=False)
     quadrature: Spectrum = field(init=False)
+    _known: dict[Hashable, NDArray[np.float32]] = field(init=False, default_factory=dict)
 
     def __post_init__(self):
         technique = self.technique
@@ -74,6 +76,9 @@ class Beam:
         They hold for an unattenuated pixel at the piercing point; further out they fall with the
         cube of the cosine between ray and detector normal (inverse square and obliquity).
         """
+        return self._kept(geometry, lambda: self._pixel_weights(geometry))
+
+    def _pixel_weights(self, geometry: ProjectionGeometry) -> NDArray[np.float32]:
         pitch_v, pitch_u = geometry.pixel_pitch_m
         energies = self.quadrature.energies_kev
         photons = (
@@ -92,14 +97,29 @@ class Beam:
     def mass_attenuation_cm2_g(self, materials: tuple[str, ...]) -> NDArray[np.float32]:
         """Return mass attenuation [cm^2/g] of materials at the nodes, shape (M, K)."""
         energies = self.quadrature.energies_kev
-        return np.stack([mass_attenuation_cm2_g(m, energies) for m in materials]).astype(
-            np.float32
-        )
+
+        def look_up() -> NDArray[np.float32]:
+            rows = [mass_attenuation_cm2_g(material, energies) for material in materials]
+            return np.stack(rows).astype(np.float32)
+
+        return self._kept(materials, look_up)
 
     def attenuation_m(self, material: str) -> NDArray[np.float32]:
         """Return the linear attenuation [1/m] of a solid at the nodes, shape (K,)."""
-        mass = mass_attenuation_cm2_g(material, self.quadrature.energies_kev)
-        return (100 * density_g_cm3(material) * mass).astype(np.float32)
+
+        def look_up() -> NDArray[np.float32]:
+            mass = mass_attenuation_cm2_g(material, self.quadrature.energies_kev)
+            return (100 * density_g_cm3(material) * mass).astype(np.float32)
+
+        return self._kept(material, look_up)
+
+    def _kept(self, key: Hashable, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return a table that is made once; it is not to be written to."""
+        if key not in self._known:
+            table = make()
+            table.flags.writeable = False
+            self._known[key] = table
+        return self._known[key]
 
 
 @lru_cache(maxsize=256)

@@ -17,18 +17,24 @@ from synthex_ros.xray.parallel import parallel
 
 
 @dataclass(frozen=True, eq=False)
-class CoveredPixels:
-    """Signal and variance of some pixels of an image, such as those behind a device.
+class ChangedPixels:
+    """What is added to signal and variance of some pixels of an image, as spans of its rows.
 
     Attributes:
-        starts: pixels of row r are starts[r] to starts[r + 1], shape (rows + 1,), int64.
-        columns: column of each pixel, ascending within a row, shape (n,), int32.
-        values: signal [keV] and variance [keV^2], shape (2, n), float32.
+        starts: the span of row r has the places starts[r] to starts[r + 1], shape (rows + 1,),
+            int64.
+        first: first column of each span, shape (rows,), int32.
+        change: of signal [keV] and variance [keV^2], shape (2, n), float32.
     """
 
     starts: NDArray[np.int64]
-    columns: NDArray[np.int32]
-    values: NDArray[np.float32]
+    first: NDArray[np.int32]
+    change: NDArray[np.float32]
+
+    def pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return rows and columns of the places, shape (n,) each."""
+        rows = np.repeat(np.arange(len(self.first)), np.diff(self.starts))
+        return rows, np.arange(self.starts[-1]) - (self.starts[:-1] - self.first)[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +51,7 @@ class ScatteredSignal:
     quantum_kev: float
 
 
-_NO_PIXELS = CoveredPixels(
+_NO_PIXELS = ChangedPixels(
     np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros((2, 0), np.float32)
 )
 _NOTHING = np.zeros((0, 0), np.float32)
@@ -115,7 +121,7 @@ class Detector:
         gain_counts_kev: float,
         pixel_pitch_m: tuple[float, float],
         rng: np.random.Generator,
-        covered: CoveredPixels | None = None,
+        changed: ChangedPixels | None = None,
         scatter: ScatteredSignal | None = None,
         memory: LagMemory | None = None,
         interval_s: float = 1 / 15,
@@ -133,7 +139,7 @@ class Detector:
             gain_counts_kev: counts per absorbed keV.
             pixel_pitch_m: detector pitch as (row, column) [m].
             rng: source of this frame's noise key.
-            covered: pixels where other values hold.
+            changed: what devices change.
             scatter: what scattered quanta add.
             memory: what earlier frames left behind; brought up to date.
             interval_s: time since the frame before [s]; only lag asks.
@@ -142,7 +148,7 @@ class Detector:
         Returns:
             Counts, shape (rows, columns), uint16; saturated pixels are `full_scale`.
         """
-        pixels = covered or _NO_PIXELS
+        pixels = changed or _NO_PIXELS
         taps = [blur_taps(self.blur_m / pitch) for pitch in pixel_pitch_m]
         counts = np.empty(signal_kev.shape, np.uint16)
         with parallel():
@@ -150,8 +156,8 @@ class Detector:
                 signal_kev,
                 variance_kev2,
                 pixels.starts,
-                pixels.columns,
-                pixels.values,
+                pixels.first,
+                pixels.change,
                 scatter.signal_kev if scatter else _NOTHING,
                 np.float32(scatter.quantum_kev if scatter else 0),
                 np.float32(1 / self.swank_factor if self.quantum_noise else 0),

@@ -1,4 +1,4 @@
-"""Bodies on the detector: traced layers, the signal behind them, and the label image."""
+"""Bodies on the detector: traced layers, what they change of the signal, and the label image."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from synthex_ros.bodies import Body
 from synthex_ros.geometry import ProjectionGeometry, View, invert_pose, transform_points
-from synthex_ros.xray import kernels
+from synthex_ros.xray import device_kernels
 from synthex_ros.xray.anatomy_layer import AnatomyLayer, falloff, weakened
 from synthex_ros.xray.beam import Beam
-from synthex_ros.xray.detector import CoveredPixels
+from synthex_ros.xray.detector import ChangedPixels
 from synthex_ros.xray.focal_spot import FocalSpot
 from synthex_ros.xray.mesh_tracer import PathLayer, trace
 from synthex_ros.xray.projector import Rays, rays_in_grid
@@ -84,94 +84,88 @@ def _in_source(
     return np.concatenate(corners), np.concatenate(faces).astype(np.int32)
 
 
-def signal_behind(
+def change_behind(
     devices: Sequence[DeviceLayer],
     anatomy: AnatomyLayer,
     scene: Scene,
     beam: Beam,
     focal_spot: FocalSpot | None = None,
-) -> CoveredPixels | None:
-    """Return the expected signal of anatomy and devices in the pixels that a device changes.
+) -> ChangedPixels | None:
+    """Return what devices change of an anatomy's signal, or None without devices.
 
-    These are the pixels that it covers and, with a focal spot, those that it is blurred into.
+    With a focal spot the change is blurred by it, at the devices' mean distance.
     """
     if not devices:
         return None
-    starts, columns = _cover(devices, anatomy.view.geometry.shape_px)
+    geometry = anatomy.view.geometry
+    taps = None if focal_spot is None else focal_spot.taps(geometry, _distance_m(devices))
+    starts, first = _spans(devices, geometry.shape_px, taps)
     solids = sorted({item.material for item in devices})
-    paths = np.zeros((len(solids), len(columns)), np.float32)
-    removed = np.zeros((len(scene.table.names), len(columns)), np.float32)
+    names, count = scene.table.names, int(starts[-1])
+    paths, removed = (
+        np.zeros((len(solids), count), np.float32),
+        np.zeros((len(names), count), np.float32),
+    )
     rays = rays_in_grid(scene.volume, anatomy.view, anatomy.world_from_patient)
     for item in devices:
-        images = (item.layer.path_m, item.layer.entry_m, item.layer.exit_m)
-        layer = tuple(_at(image, item.layer, starts, columns) for image in images)
-        paths[solids.index(item.material)] += layer[0]
-        _displace(layer, anatomy.view.geometry, rays, scene, starts, columns, removed)
-    values, grid = np.empty((2, len(columns)), np.float32), anatomy.grid
-    kernels.behind_devices(
+        _place(
+            item, geometry, rays, scene, starts, first, paths[solids.index(item.material)], removed
+        )
+    change, grid = np.empty((2, count), np.float32), anatomy.grid
+    device_kernels.change_behind(
         anatomy.area_samples_g_cm2,
         (grid.rows.place, grid.rows.catmull_rom),
         (grid.columns.place, grid.columns.catmull_rom),
         removed,
         paths,
-        beam.mass_attenuation_cm2_g(scene.table.names),
+        beam.mass_attenuation_cm2_g(names),
         np.stack([beam.attenuation_m(solid) for solid in solids]),
-        beam.pixel_weights(anatomy.view.geometry),
-        *falloff(anatomy.view.geometry),
+        beam.pixel_weights(geometry),
+        *falloff(geometry),
         weakened(anatomy.profile),
+        anatomy.signal_kev,
+        anatomy.variance_kev2,
         starts,
-        columns,
-        values,
+        first,
+        change,
     )
-    covered = CoveredPixels(starts, columns, values)
-    if focal_spot is None:
-        return covered
+    if taps is not None:
+        sharp, change = change, np.empty_like(change)
+        device_kernels.blur_spans(starts, first, sharp, *taps, change)
+    return ChangedPixels(starts, first, change)
+
+
+def _distance_m(devices: Sequence[DeviceLayer]) -> float:
     nearest = min(float(item.layer.entry_m.min()) for item in devices)
     farthest = max(float(item.layer.exit_m.max()) for item in devices)
-    return focal_spot.blurred_pixels(covered, anatomy, (nearest + farthest) / 2)
+    return (nearest + farthest) / 2
 
 
-def _cover(
-    devices: Sequence[DeviceLayer], shape_px: tuple[int, int]
+def _spans(
+    devices: Sequence[DeviceLayer], shape_px: tuple[int, int], taps: tuple[NDArray, NDArray] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the pixels with a path in any device as starts of rows and columns."""
-    boxes = np.array([item.layer.box for item in devices])
-    top, bottom, left, right = (
-        boxes[:, 0].min(),
-        boxes[:, 1].max(),
-        boxes[:, 2].min(),
-        boxes[:, 3].max(),
-    )
-    covered = np.zeros((bottom - top, right - left), np.bool_)
+    """Return the spans of rows with a path in any device, and what they are blurred into."""
+    rows, columns = shape_px
+    low, high = np.full(rows, columns, np.int32), np.zeros(rows, np.int32)
     for item in devices:
-        box = item.layer.box
-        part = covered[box[0] - top : box[1] - top, box[2] - left : box[3] - left]
-        part |= item.layer.path_m > 0
-    starts = np.empty(shape_px[0] + 1, np.int64)
-    columns = np.empty(np.count_nonzero(covered), np.int32)
-    kernels.list_covered(covered, (int(top), int(left)), starts, columns)
-    return starts, columns
+        device_kernels.widen_spans(item.layer.path_m, item.layer.box[::2], low, high)
+    starts, first = np.empty(rows + 1, np.int64), np.empty(rows, np.int32)
+    reach = (0, 0) if taps is None else (len(taps[0]) // 2, len(taps[1]) // 2)
+    device_kernels.list_spans(low, high, reach, columns, starts, first)
+    return starts, first
 
 
-def _at(
-    image: NDArray, layer: PathLayer, starts: NDArray[np.int64], columns: NDArray[np.int32]
-) -> NDArray:
-    """Return a layer's image at the listed pixels, shape (n,)."""
-    values = np.zeros(len(columns), image.dtype)
-    kernels.gather(image, (layer.box[0], layer.box[2]), starts, columns, values)
-    return values
-
-
-def _displace(
-    layer: tuple[NDArray, ...],
+def _place(
+    item: DeviceLayer,
     geometry: ProjectionGeometry,
     rays: Rays,
     scene: Scene,
     starts: NDArray[np.int64],
-    columns: NDArray[np.int32],
+    first: NDArray[np.int32],
+    path: NDArray[np.float32],
     removed: NDArray[np.float32],
 ) -> None:
-    """Add the tissue in a device's place, path, entry and exit (n,) [m], to `removed` (M, n).
+    """Add a device's path to `path` (n) [m] and the tissue in its place to `removed` (M, n).
 
     The partial densities are means between first entry and last exit, sampled every millimetre.
     They are exact in tissue of one density; for a tube they count its lumen as wall. 1 mm of wall
@@ -180,7 +174,7 @@ def _displace(
     """
     volume, table = scene.volume, scene.table
     regions = table.regions
-    kernels.displaced(
+    device_kernels.place_device(
         volume.hu,
         _ONE_REGION if regions is None else regions.of_voxel,
         table.density_g_cm3[None] if regions is None else regions.density_g_cm3,
@@ -188,11 +182,13 @@ def _displace(
         rays,
         (geometry.source_to_detector_m, *geometry.pixel_pitch_m, *geometry.piercing_px),
         starts,
-        columns,
-        layer,
+        first,
+        item.layer.box[::2],
+        (item.layer.path_m, item.layer.entry_m, item.layer.exit_m),
         DISPLACED_STEP_M,
         DISPLACED_MAX_SAMPLES,
         max(1, int(DISPLACED_GRID_M / geometry.pixel_pitch_m[1])),
+        path,
         removed,
     )
 

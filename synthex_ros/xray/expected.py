@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synthex_ros.geometry import ProjectionGeometry
 from synthex_ros.xray.anatomy_layer import AnatomyLayer
-from synthex_ros.xray.detector import CoveredPixels
+from synthex_ros.xray.detector import ChangedPixels
 from synthex_ros.xray.intensifier import ImageIntensifier
 
 Image = NDArray[np.float32]
@@ -48,20 +48,20 @@ class ExpectedImage:
 
 
 def compose(
-    layer: AnatomyLayer, covered: CoveredPixels | None, mask: NDArray[np.uint8]
+    layer: AnatomyLayer, changed: ChangedPixels | None, mask: NDArray[np.uint8]
 ) -> ExpectedImage:
     """Return anatomy, devices and scatter as one image.
 
     Args:
         layer: anatomy of the view.
-        covered: signal and variance of the pixels that devices change.
+        changed: what devices change of signal and variance.
         mask: body labels, shape (rows, columns).
     """
     primary, variance = layer.signal_kev.copy(), layer.variance_kev2.copy()
-    if covered is not None:
-        rows = np.repeat(np.arange(len(covered.starts) - 1), np.diff(covered.starts))
-        primary[rows, covered.columns] = covered.values[0]
-        variance[rows, covered.columns] = covered.values[1]
+    if changed is not None:
+        place = changed.pixels()
+        primary[place] += changed.change[0]
+        variance[place] += changed.change[1]
     scatter = np.zeros_like(primary)
     if layer.scatter is not None:
         size, coarse = primary.shape[::-1], layer.scatter.signal_kev

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.geometry import ProjectionGeometry
-from synthex_ros.xray import kernels
 from synthex_ros.xray.anatomy_layer import AnatomyLayer
-from synthex_ros.xray.detector import CoveredPixels
 
 _NEGLIGIBLE_PX = 0.05
 _REACH = 4.0  # standard deviations
@@ -47,51 +45,29 @@ class FocalSpot:
 
     def blurred_layer(self, layer: AnatomyLayer, distance_m: float) -> AnatomyLayer:
         """Return the layer of an anatomy that stands at about `distance_m` from the spot [m]."""
-        sigma = self.sigma_px(layer.view.geometry, distance_m)
-        if max(sigma) < _NEGLIGIBLE_PX:
+        taps = self.taps(layer.view.geometry, distance_m)
+        if taps is None:
             return layer
         return replace(
             layer,
-            signal_kev=_blurred(layer.signal_kev, sigma),
-            variance_kev2=_blurred(layer.variance_kev2, sigma),
+            signal_kev=_blurred(layer.signal_kev, taps),
+            variance_kev2=_blurred(layer.variance_kev2, taps),
         )
 
-    def blurred_pixels(
-        self, covered: CoveredPixels, layer: AnatomyLayer, distance_m: float
-    ) -> CoveredPixels:
-        """Return the pixels behind devices at about `distance_m` and what they blur into."""
-        sigma = self.sigma_px(layer.view.geometry, distance_m)
-        if max(sigma) < _NEGLIGIBLE_PX or not covered.columns.size:
-            return covered
-        shape = layer.signal_kev.shape
-        rows = np.repeat(np.arange(shape[0]), np.diff(covered.starts))
-        reach = [int(np.ceil(_REACH * s)) for s in reversed(sigma)]
-        low = np.maximum([rows[0] - reach[0], covered.columns.min() - reach[1]], 0)
-        high = (
-            np.minimum(
-                [rows[-1] + reach[0], covered.columns.max() + reach[1]], np.array(shape) - 1
-            )
-            + 1
-        )
-        place = (slice(low[0], high[0]), slice(low[1], high[1]))
-        images = (layer.signal_kev[place], layer.variance_kev2[place])
-        blurred = []
-        for image, value in zip(images, covered.values, strict=True):
-            change = np.zeros(image.shape, np.float32)
-            at = (rows - low[0], covered.columns - low[1])
-            change[at] = value - image[at]
-            blurred.append(_blurred(change, sigma))
-        touched = blurred[0] != 0
-        starts = np.empty(shape[0] + 1, np.int64)
-        columns = np.empty(np.count_nonzero(touched), np.int32)
-        kernels.list_covered(touched, (int(low[0]), int(low[1])), starts, columns)
-        values = [(image + change)[touched] for image, change in zip(images, blurred, strict=True)]
-        return CoveredPixels(starts, columns, np.stack(values))
+    def taps(
+        self, geometry: ProjectionGeometry, distance_m: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """Return the blur down and across an image at a distance [m]; None is negligible."""
+        across, down = self.sigma_px(geometry, distance_m)
+        if max(across, down) < _NEGLIGIBLE_PX:
+            return None
+        return _taps(down), _taps(across)
 
 
-def _blurred(image: NDArray[np.float32], sigma_px: tuple[float, float]) -> NDArray[np.float32]:
-    across, down = (_taps(sigma) for sigma in sigma_px)
-    border = cv2.BORDER_REPLICATE
+def _blurred(
+    image: NDArray[np.float32], taps: tuple[NDArray[np.float32], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    (down, across), border = taps, cv2.BORDER_REPLICATE
     return np.asarray(cv2.sepFilter2D(image, cv2.CV_32F, across, down, borderType=border))
 
 

@@ -10,6 +10,7 @@ surface an even number of times and there are no streaks at shared edges.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numba as nb
@@ -84,15 +85,22 @@ def trace(
         )
     if not len(faces):
         return _empty_layer()
-    if not vertices[:, 2].min() > MIN_DEPTH_M:
+    rows, columns = geometry.shape_px
+    fine = geometry
+    if supersampling > 1:
+        fine = geometry.resized((rows * supersampling, columns * supersampling))
+    pitch_v, pitch_u = fine.pixel_pitch_m
+    distance = fine.source_to_detector_m
+    pixels = np.empty((len(vertices), 2))
+    nearest, bounds = _project(
+        vertices, (distance / pitch_u, distance / pitch_v), fine.piercing_px, pixels
+    )
+    if not nearest > MIN_DEPTH_M:
         raise ValueError(
-            f'mesh reaches depth {vertices[:, 2].min():.4g} m, at or behind the focal spot; '
+            f'mesh reaches depth {nearest:.4g} m, at or behind the focal spot; '
             'check its pose and that world_from_source looks at it'
         )
-    rows, columns = geometry.shape_px
-    fine = geometry.resized((rows * supersampling, columns * supersampling))
-    pixels = fine.project(vertices)
-    box = _pixel_box(pixels, fine.shape_px, supersampling)
+    box = _pixel_box(bounds, fine.shape_px, supersampling)
     if box[0] >= box[1] or box[2] >= box[3]:
         return _empty_layer()
     top, bottom, left, right = (edge * supersampling for edge in box)
@@ -121,21 +129,35 @@ def _empty_layer() -> PathLayer:
 
 
 def _pixel_box(
-    pixels: NDArray[np.float64], shape_px: tuple[int, int], size: int
+    bounds: tuple[float, float, float, float], shape_px: tuple[int, int], size: int
 ) -> tuple[int, int, int, int]:
-    """Return the box round points of an image in whole tiles of `size` pixels."""
+    """Return the box round (top, bottom, left, right) of an image in whole tiles of `size` px."""
     edges = []
-    for axis, limit in ((1, shape_px[0]), (0, shape_px[1])):
-        along = pixels[:, axis]
-        low = np.clip(np.floor(along.min()), 0, limit) // size
-        high = np.clip(np.ceil(along.max()) + 1, 0, limit) / size
-        edges += [int(low), int(np.ceil(high))]
+    for low, high, limit in ((*bounds[:2], shape_px[0]), (*bounds[2:], shape_px[1])):
+        first, last = min(max(low, 0.0), limit), min(max(high + 1, 0.0), limit)
+        edges += [int(first) // size, math.ceil(math.ceil(last) / size)]
     return edges[0], edges[1], edges[2], edges[3]
 
 
 def _tiles(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     rows, columns = image.shape
     return image.reshape(rows // size, size, columns // size, size)
+
+
+@nb.njit(cache=True)
+def _project(vertices, focal, piercing, pixels):
+    """Fill pixels (V, 2) and return the least depth and (top, bottom, left, right) of all."""
+    nearest, top, bottom, left, right = np.inf, np.inf, -np.inf, np.inf, -np.inf
+    for i in range(vertices.shape[0]):
+        depth = vertices[i, 2]
+        if not depth > nearest:
+            nearest = depth
+        u = focal[0] * vertices[i, 0] / depth + piercing[0]
+        v = focal[1] * vertices[i, 1] / depth + piercing[1]
+        pixels[i, 0], pixels[i, 1] = u, v
+        left, right = min(left, u), max(right, u)
+        top, bottom = min(top, v), max(bottom, v)
+    return nearest, (top, bottom, left, right)
 
 
 @nb.njit(inline='always')

@@ -20,6 +20,7 @@ COMMAND_MODULES = (
     'synthex_ros.rendering.commands',
     'synthex_ros.navigation.commands',
     'synthex_ros.learning.commands',
+    'synthex_ros.learning.tiny_commands',
     'synthex_ros.evaluation.commands',
 )
 """Modules with `register(subparsers)`; they import what they need inside their handlers."""

@@ -1,0 +1,118 @@
+"""`synthex tiny`: data, training, export and scores of the detector of tiny devices."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def register(subparsers: Any) -> None:
+    """Add `tiny` to the command line."""
+    parser = subparsers.add_parser('tiny', help='detector of devices of 0.55-5 mm')
+    actions = parser.add_subparsers(dest='action', metavar='action', required=True)
+    generate = actions.add_parser('generate', help='make labelled frames with tiny devices')
+    generate.add_argument('scene', nargs='?', help='such as config/generate_tiny.yaml')
+    generate.add_argument('--frames', type=int, required=True, help='number of frames')
+    generate.add_argument('--out', type=Path, required=True, help='folder; continued if begun')
+    generate.add_argument('--seed', type=int, default=0, help='same seed, same frames')
+    generate.add_argument('--workers', type=int, default=2, help='processes')
+    generate.set_defaults(handler=run_generate)
+    train = actions.add_parser('train', help='train the detector')
+    train.add_argument('settings', nargs='?', help='such as config/train_tiny.yaml')
+    train.add_argument('--out', type=Path, default=Path('runs/tiny'), help='folder of the run')
+    train.add_argument('--resume', action='store_true', help='continue from its checkpoint')
+    train.set_defaults(handler=run_train)
+    export = actions.add_parser('export', help='write the ONNX model of a training run')
+    export.add_argument('checkpoint', type=Path, help='such as runs/tiny/best.pt')
+    export.add_argument('--out', type=Path, default=Path('models/tiny_detector.onnx'))
+    export.set_defaults(handler=run_export)
+    evaluate = actions.add_parser('evaluate', help='AP50 and centre error by contrast')
+    evaluate.add_argument('model', type=Path, help='detector model')
+    evaluate.add_argument('--data', type=Path, required=True, help='COCO folder')
+    evaluate.add_argument('--threads', type=int, default=2, help='CPU threads of the model')
+    evaluate.add_argument('--out', type=Path, help='JSON file to write')
+    evaluate.set_defaults(handler=run_evaluate)
+
+
+def run_generate(args: argparse.Namespace) -> int:
+    """Make frames; continue where an earlier run stopped."""
+    from rich.progress import Progress
+
+    from synthex_ros.learning.tiny_scene import TinySampling, generate_tiny
+    from synthex_ros.settings import load_settings
+
+    sampling = load_settings(TinySampling, args.scene)
+    with Progress() as progress:
+        task = progress.add_task('frames', total=args.frames)
+        for done in generate_tiny(sampling, args.frames, args.out, args.seed, args.workers):
+            progress.update(task, completed=done)
+    return 0
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Train, with a line an epoch."""
+    import os
+
+    # Read when torch is first imported; threads that spin take the core from the loader.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    from rich.progress import Progress
+
+    from synthex_ros.learning.tiny_training import TinySettings, TinyTraining
+    from synthex_ros.settings import load_settings
+
+    training = TinyTraining(load_settings(TinySettings, args.settings), args.out, args.resume)
+    with Progress() as progress:
+        total = training.settings.epochs * training.steps_per_epoch
+        task = progress.add_task('steps', total=total)
+
+        def step(epoch: int, number: int, loss: float) -> None:
+            progress.update(task, completed=epoch * training.steps_per_epoch + number)
+
+        def epoch(record: dict[str, Any]) -> None:
+            every = record['detection']['all']
+            progress.console.print(
+                f'epoch {record["epoch"]:3d}  loss {record["loss"]:.3f}  AP50 '
+                f'{every["ap50"]:.3f}  centre {every["centre_error_mean_mm"]:.3f} mm  '
+                f'{record["seconds"]:.0f} s'
+            )
+
+        training.run(step, epoch)
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write the model file."""
+    from rich.console import Console
+
+    from synthex_ros.learning.tiny_training import export_detector
+
+    metadata = export_detector(args.checkpoint, args.out)
+    Console().print(f'{args.out}: {", ".join(metadata.classes[1:])}')
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Score a detector on a folder, print the table and write the JSON file."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from synthex_ros.learning.coco import CocoFolder
+    from synthex_ros.learning.tiny_training import score_detector
+    from synthex_ros.tracking.detector import DetectorModel
+
+    folder = CocoFolder(args.data)
+    found = score_detector(DetectorModel(args.model, args.threads), folder, len(folder.images))
+    rows = found.by_contrast()
+    table = Table(title=f'{args.model.name} on {found.frames} frames')
+    for heading in ('contrast', 'devices', 'AP50', 'found', 'centre [mm]', 'p95 [mm]'):
+        table.add_column(heading, justify='right')
+    for name, row in rows.items():
+        cells = (f'{row[key]:.3f}' for key in list(row)[1:])
+        table.add_row(name, str(row['devices']), *cells)
+    Console().print(table)
+    if args.out:
+        content = {'frames': found.frames, 'by_contrast': rows}
+        args.out.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+    return 0

@@ -1,0 +1,228 @@
+"""A detector of tiny devices: normalisation, metadata and inference by tiles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synthex_ros.tracking.detections import Detection, DetectorMaps, decode_detections
+from synthex_ros.tracking.metadata import FORMAT, KEY, ModelMismatch
+from synthex_ros.tracking.model import log_counts, open_session
+
+KIND = 'detector'
+NORMALISATION = 'highpass_log'
+GRID_PX = 16
+"""Tiles start and end on this grid, the network's coarsest."""
+
+_BACKGROUND_SIGMA_PX = 12.0
+_LIMIT = 8.0
+_DEVIATION_OF_MEDIAN = 1.4826
+_FLAT = 1e-6
+_REMEDY = 'export it again with `synthex tiny export`'
+
+
+def highpass(counts: NDArray) -> NDArray[np.float32]:
+    """Return a detector's input of a radiograph: normalisation 'highpass_log'.
+
+    log(1 + counts) without what is wider than some tens of pixels, divided by the frame's typical
+    deviation (from the median, so that metal and blades do not set it), cut at 8 deviations. A
+    device of 2 % contrast is lost in the range of a whole frame; here it stands beside the noise.
+
+    Args:
+        counts: detector counts, shape (rows, columns), uint16 or float.
+    """
+    log = log_counts(counts)
+    fine = log - cv2.GaussianBlur(log, (0, 0), _BACKGROUND_SIGMA_PX)
+    typical = _DEVIATION_OF_MEDIAN * float(np.median(np.abs(fine[::3, ::3])))
+    scale = np.float32(1 / typical if typical > _FLAT else 0.0)
+    return np.clip(fine * scale, -_LIMIT, _LIMIT).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class DetectorMetadata:
+    """Input, outputs and meaning of a detector.
+
+    Attributes:
+        version: version of the model.
+        pixel_pitch_mm: detector pitch that it was trained on [mm].
+        classes: class names, background first.
+        stride: input pixels a cell of centres and boxes, per side.
+        tile_px: side of a tile [px].
+        overlap_px: how far a tile reaches over what is used of it, on each side [px].
+        min_score: least score of a detection.
+        input_name: name of the input tensor, shape (1, 1, rows, columns), of any size.
+        centres_name: output of centres, shape (1, C - 1, rows / stride, columns / stride).
+        boxes_name: output of boxes, shape (1, 4, rows / stride, columns / stride).
+        mask_name: output of class probabilities, shape (1, C - 1, rows, columns).
+        training: how the model was made; for people and reports.
+        licence: licence of the weights.
+    """
+
+    version: str
+    pixel_pitch_mm: float
+    classes: tuple[str, ...]
+    stride: int = 2
+    tile_px: int = 256
+    overlap_px: int = 48
+    min_score: float = 0.3
+    input_name: str = 'image'
+    centres_name: str = 'centres'
+    boxes_name: str = 'boxes'
+    mask_name: str = 'mask'
+    training: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = ''
+
+    def __post_init__(self):
+        if len(self.classes) < 2 or self.classes[0] != 'background':
+            raise ModelMismatch(
+                f"classes must be ['background', ...], got {list(self.classes)}; {_REMEDY}"
+            )
+        if self.tile_px % GRID_PX or self.overlap_px % GRID_PX:
+            raise ModelMismatch(
+                f'tile_px and overlap_px must be multiples of {GRID_PX}, got {self.tile_px} and '
+                f'{self.overlap_px}; {_REMEDY}'
+            )
+        if not 0 <= 2 * self.overlap_px < self.tile_px:
+            raise ModelMismatch(
+                f'overlap_px must leave something of a tile of {self.tile_px} px, got '
+                f'{self.overlap_px}; {_REMEDY}'
+            )
+        if not (self.pixel_pitch_mm > 0 and self.stride >= 1 and 0 < self.min_score < 1):
+            raise ModelMismatch(
+                'pixel_pitch_mm and stride must be positive and min_score in 0..1, got '
+                f'{self.pixel_pitch_mm:g}, {self.stride} and {self.min_score:g}; {_REMEDY}'
+            )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape of one tile as the network's input."""
+        return 1, 1, self.tile_px, self.tile_px
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in the network's order."""
+        return self.centres_name, self.boxes_name, self.mask_name
+
+    def to_json(self) -> str:
+        """Return the JSON text stored in a model file."""
+        described = asdict(self) | {'classes': list(self.classes), 'training': dict(self.training)}
+        return json.dumps(
+            {'format': FORMAT, 'kind': KIND, 'normalisation': NORMALISATION, **described}
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> DetectorMetadata:
+        """Return the metadata of a JSON text.
+
+        Raises:
+            ModelMismatch: not a detector's, or made for another normalisation.
+        """
+        try:
+            data = json.loads(text)
+            head = (data.pop('format'), data.pop('kind'), data.pop('normalisation'))
+            if head != (FORMAT, KIND, NORMALISATION):
+                raise ModelMismatch(
+                    f'metadata must be of ({FORMAT}, {KIND!r}, {NORMALISATION!r}), got {head}; '
+                    f'{_REMEDY}'
+                )
+            return cls(**data | {'classes': tuple(data['classes'])})
+        except ModelMismatch:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelMismatch(f'these are no metadata of a detector: {error}') from error
+
+
+class DetectorModel:
+    """A detector network, used by tiles.
+
+    Args:
+        path: the ONNX file.
+        threads: CPU threads for one inference.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ModelMismatch: not a detector.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        self.path = Path(path)
+        self._session = open_session(path, threads)
+        stored = self._session.get_modelmeta().custom_metadata_map
+        if KEY not in stored:
+            raise ModelMismatch(f'{path} has no {KEY!r} metadata; {_REMEDY}')
+        try:
+            self.metadata = DetectorMetadata.from_json(stored[KEY])
+        except ModelMismatch as error:
+            raise ModelMismatch(f'{path}: {error}') from error
+        names = {tensor.name for tensor in self._session.get_outputs()}
+        if not set(self.metadata.output_names) <= names:
+            raise ModelMismatch(
+                f'{path}: metadata describe outputs {self.metadata.output_names}, the graph has '
+                f'{sorted(names)}; {_REMEDY}'
+            )
+
+    def detect(self, counts: ArrayLike, min_score: float | None = None) -> list[Detection]:
+        """Return the devices of a radiograph, the surest first.
+
+        Args:
+            counts: detector counts, shape (rows, columns), uint16, larger = more X-rays.
+            min_score: least score; default that of the model.
+        """
+        meta = self.metadata
+        limit = meta.min_score if min_score is None else min_score
+        return decode_detections(self.maps(counts), meta.classes[1:], meta.stride, limit)
+
+    def maps(self, counts: ArrayLike) -> DetectorMaps:
+        """Return the maps of a radiograph, shape (rows, columns), from its tiles."""
+        counts = np.asarray(counts)
+        if counts.ndim != 2:
+            raise ModelMismatch(f'image must have shape (rows, columns), got {counts.shape}')
+        image = highpass(counts)
+        meta, (rows, columns) = self.metadata, counts.shape
+        core = meta.tile_px - 2 * meta.overlap_px
+        down, across = (-(-n // core) for n in (rows, columns))
+        sides = meta.overlap_px
+        padded = cv2.copyMakeBorder(
+            image, sides, sides + down * core - rows, sides, sides + across * core - columns,
+            cv2.BORDER_REFLECT,
+        )  # fmt: skip
+        whole = self._blank(down * core, across * core)
+        for top in range(0, down * core, core):
+            for left in range(0, across * core, core):
+                tile = padded[top : top + meta.tile_px, left : left + meta.tile_px]
+                self._place(tile, whole, top, left, core)
+        cells = (-(-rows // meta.stride), -(-columns // meta.stride))
+        centres, boxes, mask = whole
+        return DetectorMaps(
+            centres[:, : cells[0], : cells[1]],
+            boxes[:, : cells[0], : cells[1]],
+            mask[:, :rows, :columns],
+        )
+
+    def _blank(self, rows: int, columns: int) -> tuple[NDArray[np.float32], ...]:
+        count, stride = len(self.metadata.classes) - 1, self.metadata.stride
+        cells = (rows // stride, columns // stride)
+        shapes = ((count, *cells), (4, *cells), (count, rows, columns))
+        return tuple(np.zeros(shape, np.float32) for shape in shapes)
+
+    def _place(
+        self, tile: NDArray, whole: tuple[NDArray, ...], top: int, left: int, core: int
+    ) -> None:
+        """Run one tile and put the part that sees enough around it where it belongs."""
+        meta = self.metadata
+        feed = {meta.input_name: np.ascontiguousarray(tile)[None, None]}
+        outputs = self._session.run(list(meta.output_names), feed)
+        for values, target, cell in zip(
+            outputs, whole, (meta.stride, meta.stride, 1), strict=True
+        ):
+            start, size = meta.overlap_px // cell, core // cell
+            row, column = top // cell, left // cell
+            inner = values[0][:, start : start + size, start : start + size]
+            target[:, row : row + size, column : column + size] = inner

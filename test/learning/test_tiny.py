@@ -1,0 +1,266 @@
+"""Tiny devices: known contrast, labels that move with the picture, tiles that make one frame."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='training needs torch (extra `train`)')
+
+from synthex_ros.learning.coco import CocoFolder  # noqa: E402
+from synthex_ros.learning.export import write_graph  # noqa: E402
+from synthex_ros.learning.networks.detector import (  # noqa: E402
+    STRIDE,
+    DetectorNetwork,
+    ExportedDetector,
+)
+from synthex_ros.learning.patches import (  # noqa: E402
+    Objects,
+    PatchSet,
+    _turned,
+    render_targets,
+)
+from synthex_ros.learning.sampling import SceneSampling  # noqa: E402
+from synthex_ros.learning.tiny_devices import sphere_mesh, strip_mesh  # noqa: E402
+from synthex_ros.learning.tiny_scene import (  # noqa: E402
+    TinyMaker,
+    TinySampling,
+    attenuation_of,
+    generate_tiny,
+)
+from synthex_ros.learning.tiny_training import (  # noqa: E402
+    TinySettings,
+    TinyTraining,
+    box_loss,
+    centre_loss,
+    export_detector,
+)
+from synthex_ros.tracking.detections import DetectorMaps, decode_detections  # noqa: E402
+from synthex_ros.tracking.detector import (  # noqa: E402
+    DetectorMetadata,
+    DetectorModel,
+    highpass,
+)
+from synthex_ros.tracking.metadata import ModelMetadata, ModelMismatch  # noqa: E402
+
+META = DetectorMetadata('1', 0.291, ('background', 'sphere', 'soft_robot'))
+SAMPLING = TinySampling(
+    scene=SceneSampling(
+        anatomies={'phantoms': 1.0}, phantom_count=1, image_px=256, frames_per_view=4,
+        negative_share=0.0,
+    ),
+    size_mm=(3.0, 5.0),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope='module')
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_meshes_are_closed_and_have_their_size():
+    ball = sphere_mesh(2e-3)
+    assert ball.volume_m3() == pytest.approx(np.pi / 6 * 8e-9, rel=0.015)
+    for bend in (0.0, 1.0, 3.0):
+        strip = strip_mesh(5e-3, 2e-3, 1e-3, bend)
+        ellipse = np.pi / 4 * 2e-3 * 1e-3
+        # Pappus: bending about the middle of the section keeps the volume.
+        assert strip.volume_m3() == pytest.approx(5e-3 * ellipse, rel=0.06)
+    assert np.ptp(strip_mesh(5e-3, 2e-3, 1e-3, 0.0).vertices_m, axis=0) == pytest.approx(
+        [1e-3, 2e-3, 5e-3], rel=0.04
+    )
+
+
+@pytest.mark.parametrize('contrast', [0.02, 0.1, 0.3])
+def test_attenuation_gives_the_contrast_with_scatter(contrast):
+    rng = np.random.default_rng(0)
+    path, primary = rng.uniform(0, 2e-3, 50), rng.uniform(80, 120, 50)
+    scatter = rng.uniform(20, 60, 50)
+    mu, given = attenuation_of(contrast, path, primary, scatter)
+    after = np.mean(primary * np.exp(-mu * path) + scatter)
+    before = np.mean(primary + scatter)
+    assert given == pytest.approx(contrast, rel=1e-6)
+    assert (before - after) / (before + after) == pytest.approx(contrast, rel=1e-6)
+
+
+def test_scatter_bounds_the_contrast():
+    """All primary taken away, I0 = p + s against s: no more than p / (p + 2 s)."""
+    one = np.ones(9)
+    _, given = attenuation_of(0.9, 1e-3 * one, 1.0 * one, 2.0 * one)
+    assert given == pytest.approx(0.9 * 1 / 5, rel=1e-3)
+
+
+@pytest.fixture(scope='module')
+def maker():
+    return TinyMaker(SAMPLING, seed=5)
+
+
+def test_contrast_of_the_image_is_the_annotated_one(maker):
+    """Counts are proportional to the signal: the mean over noisy frames shows the contrast."""
+    setup = maker._view(0)
+    rng, primary = np.random.default_rng(2), setup.primary.copy()
+    device = maker._draw(setup, [], primary, rng)
+    shape = setup.primary.shape
+    sums = np.zeros((2, *shape))
+    for signal, total in zip((setup.primary, primary), sums, strict=True):
+        for k in range(12):
+            expected = signal + setup.scatter
+            total += maker._expose(setup, expected, setup.variance, np.random.default_rng([k]))
+    before, after = (total[device.mask].mean() for total in sums)
+    # The scintillator's blur carries a little of the shadow out of the mask.
+    assert (before - after) / (before + after) == pytest.approx(device.contrast, rel=0.25)
+    left, top, width, height = device.box_px
+    rows, columns = np.nonzero(device.mask)
+    assert left - 1 < columns.min()
+    assert columns.max() < left + width + 1
+    assert top - 1 < rows.min()
+    assert rows.max() < top + height + 1
+
+
+def test_same_seed_same_frame(maker):
+    counts, image, annotations = maker.frame(1)
+    again = TinyMaker(SAMPLING, seed=5).frame(1)
+    np.testing.assert_array_equal(counts, again[0])
+    assert image == again[1]
+    assert annotations == again[2]
+    assert annotations
+
+
+def objects():
+    return Objects(
+        np.array([[20.3, 31.6], [44.0, 9.25]]),
+        np.array([[6.0, 9.0], [3.5, 2.5]]),
+        np.array([1, 2]),
+    )
+
+
+def test_targets_decode_to_the_objects():
+    centres, boxes = render_targets(objects(), 3, (64, 64))
+    assert centres.max() == 1
+    maps = DetectorMaps(centres, boxes[:4], np.zeros((2, 64, 64), np.float32))
+    found = sorted(decode_detections(maps, ('a', 'b'), STRIDE), key=lambda one: one.name)
+    truth = objects()
+    for one, centre, size, name in zip(
+        found, truth.centres_px, truth.sizes_px, ('a', 'b'), strict=True
+    ):
+        assert one.name == name
+        assert (one.u, one.v) == pytest.approx(tuple(centre), abs=1e-4)
+        assert (one.width_px, one.height_px) == pytest.approx(tuple(size), rel=1e-4)
+
+
+@pytest.mark.parametrize('mirror', [False, True])
+@pytest.mark.parametrize('quarters', range(4))
+def test_labels_turn_with_the_picture(quarters, mirror):
+    """A box drawn before turning lies where its label says after it."""
+    label = Objects(np.array([[20.0, 41.5]]), np.array([[5.0, 8.0]]), np.array([1]))
+    picture = np.zeros((64, 64), np.float32)
+    picture[38:46, 18:23] = 1
+    turned, cut, moved = _turned(picture, picture.astype(np.uint8), label, quarters, mirror)
+    rows, columns = np.nonzero(turned)
+    assert moved.centres_px[0] == pytest.approx((columns.mean(), rows.mean()))
+    assert moved.sizes_px[0] == pytest.approx((np.ptp(columns) + 1, np.ptp(rows) + 1))
+    np.testing.assert_array_equal(cut, turned)
+
+
+def test_losses_are_least_for_the_truth():
+    centres, boxes = (torch.from_numpy(a)[None] for a in render_targets(objects(), 3, (64, 64)))
+    sure = torch.where(centres == 1, 20.0, -20.0)
+    assert centre_loss(sure, centres).item() == pytest.approx(0, abs=1e-4)
+    assert centre_loss(torch.zeros_like(centres), centres) > 1
+    assert box_loss(boxes[:, :4], boxes).item() == 0
+    assert box_loss(boxes[:, :4] + 1, boxes).item() == pytest.approx(4)
+    nothing = torch.zeros_like(centres)
+    assert torch.isfinite(centre_loss(torch.zeros_like(centres), nothing))
+
+
+def test_input_forgets_dose_and_only_changes_sign_with_polarity():
+    rng = np.random.default_rng(0)
+    counts = rng.normal(8000, 80, (96, 96))
+    np.testing.assert_allclose(highpass(counts), highpass(3 * counts), atol=0.02)
+    swapped = np.exp(2 * np.log(8000) - np.log(counts))
+    np.testing.assert_allclose(highpass(swapped), -highpass(counts), atol=0.02)
+    assert not highpass(np.full((64, 64), 500, np.uint16)).any()
+
+
+def test_faint_device_on_a_strong_background_stands_out():
+    """2 % Michelson contrast on a slope over the whole range of a frame."""
+    rng = np.random.default_rng(1)
+    slope = np.exp(np.linspace(np.log(800), np.log(20000), 256))[None].repeat(256, 0)
+    disc = np.hypot(*(np.indices((256, 256)) - 128)) < 7
+    counts = slope * np.where(disc, 0.98 / 1.02, 1) * (1 + 0.01 * rng.standard_normal((256, 256)))
+    image = highpass(counts)
+    assert image[disc].mean() < -2
+    assert abs(image[~disc].mean()) < 0.1
+
+
+@pytest.fixture(scope='module')
+def detector_file(tmp_path_factory):
+    torch.manual_seed(0)
+    network = DetectorNetwork(3)
+    with torch.no_grad():
+        for _ in range(3):
+            network.train()(torch.randn(2, 1, 64, 64))
+    path = tmp_path_factory.mktemp('detector') / 'd.onnx'
+    write_graph(ExportedDetector(network.eval()).eval(), META, path, True)
+    return network, path
+
+
+def test_file_agrees_with_the_network_and_tiles_make_the_frame(detector_file):
+    """Inside a frame the tiles' halo holds what a cell sees: no seams."""
+    network, path = detector_file
+    model = DetectorModel(path)
+    assert model.metadata == META
+    counts = np.random.default_rng(3).integers(2000, 6000, (320, 400)).astype(np.uint16)
+    maps = model.maps(counts)
+    assert maps.centres.shape == (2, 160, 200)
+    assert maps.mask.shape == (2, 320, 400)
+    with torch.inference_mode():
+        whole = ExportedDetector(network).eval()(torch.from_numpy(highpass(counts))[None, None])
+    inner = (slice(None), slice(30, 130), slice(30, 170))
+    np.testing.assert_allclose(maps.centres[inner], whole[0][0].numpy()[inner], atol=2e-3)
+
+
+def test_tracker_and_detector_models_are_told_apart(detector_file):
+    with pytest.raises(ModelMismatch, match='detector model, not a tracker'):
+        ModelMetadata.from_onnx(detector_file[1])
+
+
+def test_metadata_survive_json_and_refuse_what_makes_no_sense():
+    assert DetectorMetadata.from_json(META.to_json()) == META
+    with pytest.raises(ModelMismatch, match='multiples of 16'):
+        dataclasses.replace(META, overlap_px=50)
+    with pytest.raises(ModelMismatch, match='leave something'):
+        dataclasses.replace(META, overlap_px=128)
+    with pytest.raises(ModelMismatch, match='no metadata of a detector'):
+        DetectorMetadata.from_json('{}')
+
+
+def test_recipe_runs_from_frames_to_a_model_file(tmp_path):
+    """Two frames, two steps, and again from the checkpoint: every stage fits the next."""
+    assert list(generate_tiny(SAMPLING, 2, tmp_path / 'train', 1, 1)) == [0, 2]
+    assert list(generate_tiny(SAMPLING, 2, tmp_path / 'train', 1, 1)) == [2]
+    settings = TinySettings(
+        train=str(tmp_path / 'train'), validation=str(tmp_path / 'train'), epochs=1,
+        frames_per_batch=2, patches_per_frame=2, patch_px=64, workers=0, threads=1,
+    )  # fmt: skip
+    training = TinyTraining(settings, tmp_path / 'run')
+    training.run()
+    longer = dataclasses.replace(settings, epochs=2)
+    records = []
+    resumed = TinyTraining(longer, tmp_path / 'run', resume=True)
+    resumed.run(report=records.append)
+    assert [record['epoch'] for record in records] == [2]
+    assert 'all' in records[0]['detection']
+    metadata = export_detector(tmp_path / 'run' / 'checkpoint.pt', tmp_path / 'm.onnx')
+    assert metadata.classes == ('background', 'sphere', 'soft_robot')
+    counts = CocoFolder(tmp_path / 'train').counts(0)
+    assert isinstance(DetectorModel(tmp_path / 'm.onnx').detect(counts), list)
+    patches = PatchSet(str(tmp_path / 'train'), 3, 64, 1.0, 0)
+    images, centres, boxes, masks = patches[(0, 0)]
+    assert images.shape == (3, 1, 64, 64)
+    assert centres.amax(dim=(2, 3)).sum() > 0
+    assert masks.max() > 0
+    assert boxes.shape == (3, 5, 32, 32)

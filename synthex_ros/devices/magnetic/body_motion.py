@@ -110,20 +110,21 @@ def alignment(moment, field, spare):
 
 
 @nb.njit(cache=True)
-def turned(angle, torque, load, drag_n_m_s, duration_s):
+def turned(angle, torque, hold, load, drag_n_m_s, duration_s):
     """Return the angle between moment and field [rad] after a step.
 
-    Solves drag dA/dt = -(torque sin A - load) exactly while torque sin A exceeds the load (Adler's
-    equation); otherwise the body stands.
+    Solves drag dA/dt = -(torque sin A - load) exactly (Adler's equation) where torque sin A
+    exceeds what holds the body; otherwise the body stands.
 
     Args:
         angle: at the start, 0..pi [rad].
         torque: moment times field [N m].
-        load: Coulomb torque against the motion [N m].
+        hold: Coulomb torque that keeps the body from starting [N m].
+        load: Coulomb torque against the motion, at most `hold` [N m].
         drag_n_m_s: viscous torque over angular speed [N m s].
         duration_s: time step [s].
     """
-    if torque * np.sin(angle) <= load or torque == 0.0:
+    if torque * np.sin(angle) <= hold or torque == 0.0:
         return angle
     half = np.tan(min(angle, np.pi - 1e-9) / 2)
     if load < 1e-9 * torque:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from synthex_ros.devices.magnetic.field_source import FieldSource
 Array = NDArray[np.float64]
 
 
+@runtime_checkable
 class MagneticDevice(Device, Protocol):
     """A device that an outer field moves."""
 

@@ -84,7 +84,8 @@ class VesselFlow:
         self.radius_m = np.ascontiguousarray(
             np.broadcast_to(np.asarray(radius_m, float), (count,))
         )
-        self.parent = np.arange(-1, count - 1) if parent is None else np.asarray(parent, np.int64)
+        order = np.arange(-1, count - 1) if parent is None else parent
+        self.parent: NDArray[np.int64] = np.asarray(order, np.int64)
         self.profile, self.pulse = profile, pulse
         self._check(mean_velocity_m_s)
         inflow = np.pi * self.radius_m[0] ** 2 * mean_velocity_m_s
@@ -131,7 +132,7 @@ class VesselFlow:
         return radius, axis
 
 
-def flow_shares(parent: Array, radius_m: Array) -> Array:
+def flow_shares(parent: NDArray[np.int64], radius_m: Array) -> Array:
     """Return the part of the root's flow through each node's segment, shape (N,).
 
     A branch gets its share by the cube of its mean radius up to the next branching; shares of

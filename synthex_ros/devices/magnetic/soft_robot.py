@@ -26,6 +26,8 @@ from synthex_ros.geometry import make_pose, transform_points
 Array = NDArray[np.float64]
 
 LANDMARK_NAMES = ('back', 'front')
+SLIDING_M_S = 2e-3
+"""A surface that moves faster along the wall has kinetic friction, a slower one static."""
 TIGHT = 0.98
 """A squeezed robot keeps to the axis of the vessel within the rest of this part of its radius."""
 
@@ -155,12 +157,13 @@ class SoftRobotPlant(UntetheredPlant):
         axis = self._attitude[:, 2]
         return self.parameters.helix_pitch_m / (2 * math.pi) * float(self._spin @ axis) * axis
 
-    def turning_load_n_m(self, axis: Array) -> float:
-        """Return the Coulomb torque against turning about an axis [N m]."""
+    def turning_loads_n_m(self, axis: Array) -> tuple[float, float]:
+        """Return the Coulomb torques against starting and going on to turn about an axis [N m]."""
         if not self.squeeze_m:
-            return super().turning_load_n_m(axis)
-        coefficient = self.friction[1] if self._turning else self.friction[0]
-        return coefficient * self.preload_n * (self.radius_m - self.squeeze_m)
+            return super().turning_loads_n_m(axis)
+        lever = self.preload_n * (self.radius_m - self.squeeze_m)
+        still, moving = self.friction
+        return (moving if self._turning else still) * lever, moving * lever
 
     def reset(self, joints: ArrayLike | None = None) -> None:
         """Start again at rest at `device_base`; `joints` must be None or empty."""
@@ -170,7 +173,8 @@ class SoftRobotPlant(UntetheredPlant):
     def _turn(self, field: Array) -> None:
         self._follow_vessel()
         super()._turn(field)
-        self._turning = bool(self._spin.any())
+        surface_m_s = math.sqrt(self._spin @ self._spin) * self.radius_m
+        self._turning = surface_m_s > SLIDING_M_S
 
     def alignment(self, field: Array) -> tuple[float, Array, float]:
         """Return highest torque [N m], axis, shape (3,), and angle [rad] to the field.

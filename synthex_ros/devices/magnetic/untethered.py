@@ -68,7 +68,7 @@ class UntetheredState(DeviceState):
         velocity_base_m_s: its velocity, shape (3,) [m/s].
         spin_rad_s: angular velocity, shape (3,) [rad/s].
         wall_force_n: largest force on the wall in the last step [N].
-        held: friction on the wall held it in the last step.
+        held: friction on the wall held it in the last step; so does a body at the start.
     """
 
     position_base_m: Array
@@ -203,7 +203,7 @@ class UntetheredPlant(ABC):
         self._stream: Array | None = None
         self._steps = 0
         self._place = self._look_round(self._position[None])
-        self._held, self._wall_force_n, self._elapsed_s, self._steps = False, 0.0, 0.0, 0
+        self._held, self._wall_force_n, self._elapsed_s, self._steps = True, 0.0, 0.0, 0
 
     def step(self, duration_s: float) -> UntetheredState:
         """Advance simulated time by `duration_s` [s] and return the new state.
@@ -299,7 +299,8 @@ class UntetheredPlant(ABC):
         if torque == 0.0 or angle < 1e-9:
             return
         drag = 8 * math.pi * self.fluid.viscosity_pa_s * self.radius_m**3
-        left = turned(angle, torque, self.turning_load_n_m(axis), drag, TIME_STEP_S)
+        hold, load = self.turning_loads_n_m(axis)
+        left = turned(angle, torque, hold, load, drag, TIME_STEP_S)
         self._attitude = rotated(self._attitude, axis, angle - left)
         self._spin = (angle - left) / TIME_STEP_S * axis
 
@@ -308,9 +309,10 @@ class UntetheredPlant(ABC):
         spare = np.ascontiguousarray(self._attitude[:, 1])
         return alignment(self.moment_base(field), field, spare)
 
-    def turning_load_n_m(self, axis: Array) -> float:
-        """Return the Coulomb torque against turning about an axis [N m]."""
-        return max(0.0, -float(self._contact_torque @ axis))
+    def turning_loads_n_m(self, axis: Array) -> tuple[float, float]:
+        """Return the Coulomb torques against starting and going on to turn about an axis [N m]."""
+        load = max(0.0, -float(self._contact_torque @ axis))
+        return load, load
 
     def base_from_body(self) -> Array:
         """Return the body's frame in `device_base`, shape (4, 4) [m]."""

@@ -79,7 +79,7 @@ class BatchRenderer:
     Args:
         detector: flat panel; default 600 um CsI.
         chain: effects of tube, collimator, scatter and panel; default none.
-        projector: of the line integrals; default `CudaProjector(256)`.
+        projector: of the line integrals; default `CudaProjector()`.
         energies: nodes that stand for the spectrum.
         supersampling: rays per pixel side through devices.
         chunk_frames: frames that are on the GPU at a time.
@@ -102,7 +102,7 @@ class BatchRenderer:
         self.detector = detector or Detector()
         self.chain = chain or ImagingChain()
         _check_chain(self.chain)
-        self.projector = projector or CudaProjector(256)
+        self.projector = projector or CudaProjector()
         self.device: Device = self.projector.device
         self.energies = energies
         self.supersampling = supersampling

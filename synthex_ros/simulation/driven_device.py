@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from synthex_ros.control.guard import CommandGuard
-from synthex_ros.devices.continuum.plant import ContinuumPlant
+from synthex_ros.devices.base import Device, DeviceState
+from synthex_ros.devices.magnetic.contract import MagneticDevice
+from synthex_ros.devices.magnetic.field_source import FieldSource
 from synthex_ros.geometry import Array
 from synthex_ros.simulation.trajectory import JointTrajectory
 
@@ -18,6 +20,8 @@ _PLAN_STEP_S = 0.01
 class DrivenDevice:
     """Accept commands only when they pass the guard; hold on the first that does not.
 
+    A magnetic device also moves in the field of a source, which has drives and guards of its own.
+
     Args:
         plant: the device.
         start: joints at rest at start, shape (J,) [m or rad].
@@ -25,9 +29,7 @@ class DrivenDevice:
         enabled: energised at start.
     """
 
-    def __init__(
-        self, plant: ContinuumPlant, start: ArrayLike, max_age_s: float, enabled: bool
-    ) -> None:
+    def __init__(self, plant: Device, start: ArrayLike, max_age_s: float, enabled: bool) -> None:
         self._plant, self._start = plant, np.asarray(start, float)
         self._guard = CommandGuard(plant.limits, max_age_s=max_age_s)
         self.enabled, self.fault = enabled, ''
@@ -39,9 +41,29 @@ class DrivenDevice:
         return self._plant.limits.names
 
     @property
-    def state(self):
+    def state(self) -> DeviceState:
         """State of the plant."""
         return self._plant.state
+
+    @property
+    def is_magnetic(self) -> bool:
+        """Whether a field moves the device."""
+        return isinstance(self._plant, MagneticDevice)
+
+    @property
+    def wall_force_n(self) -> float:
+        """Largest force on the vessel wall in the last step; 0 where none is known [N]."""
+        return self._plant.wall_force_n if isinstance(self._plant, MagneticDevice) else 0.0
+
+    def set_source(self, source: FieldSource | None) -> None:
+        """Set what makes the field from now on, None for no field.
+
+        Raises:
+            ValueError: no field moves the device.
+        """
+        if not isinstance(self._plant, MagneticDevice):
+            raise ValueError(f'no field moves a device with joints {list(self.names)}')
+        self._plant.set_source(source)
 
     @property
     def rejections(self) -> dict[str, int]:
@@ -94,6 +116,8 @@ class DrivenDevice:
         """
         if self.fault:
             return f'device is faulted ({self.fault}): call device/reset_fault'
+        if not self.names:
+            return 'device has no joints: command the field that moves it'
         reason = self._guard.rejection(
             names,
             positions,
@@ -117,6 +141,8 @@ class DrivenDevice:
         """
         if self.fault or not self.enabled:
             raise ValueError(f'device is {self.fault or "not enabled"}: the move is refused')
+        if not self.names:
+            raise ValueError('device has no joints: command the field that moves it')
         table = np.asarray(positions, float).reshape(len(times_s), -1)
         plan = JointTrajectory(self._plant.state.joints, times_s, table)
         outside = [row for row in table if not self._plant.limits.contains(row)]

@@ -1,5 +1,7 @@
 """Batches of labelled frames are the frames of `Renderer`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -121,6 +123,25 @@ def test_a_frame_does_not_depend_on_its_batch(cuda_device, anatomies):
         )
         assert np.abs(alone.counts[0].astype(int) - together.counts[index]).max() <= 1
         np.testing.assert_array_equal(alone.mask[0], together.mask[index])
+
+
+def test_frames_of_one_view_share_its_projection(cuda_device, anatomies):
+    first, second = exposures(anatomies, [0, 1])
+    again = Exposure(
+        first.scene, first.view, second.bodies, np.random.default_rng(9), Technique(70, 0.05)
+    )
+    projector = CudaProjector(64, cuda_device)
+    sent, areas = [], projector.areas
+
+    def counted(volume, table, views, poses):
+        sent.append(len(views))
+        return areas(volume, table, views, poses)
+
+    projector.areas = counted
+    frames = BatchRenderer(projector=projector).render([first, second, again])
+    assert sent == [2]
+    expected = by_cpu(replace(again, rng=np.random.default_rng(9)), Detector())
+    assert relative_rmse(frames.counts[2], expected.counts.astype(float)) < 0.01
 
 
 def test_effects_that_are_left_to_the_cpu_are_named(cuda_device):

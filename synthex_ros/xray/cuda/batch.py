@@ -139,11 +139,14 @@ class BatchRenderer:
         views, bodies = [e.view for e in exposures], [e.bodies for e in exposures]
         poses = [e.pose for e in exposures]
         scene = exposures[0].scene
-        area, coarse = self.projector.areas(scene.volume, scene.table, views, poses)
+        area_of_frame, first = _distinct(views, poses)
+        area, coarse = self.projector.areas(
+            scene.volume, scene.table, [views[i] for i in first], [poses[i] for i in first]
+        )
         images = trace_frames(device, views, bodies, self.supersampling)
         centres = images if self.supersampling == 1 else trace_frames(device, views, bodies)
         beams = [self._beam(e.technique) for e in exposures]
-        signal, variance = self._expected(exposures, beams, area, images, poses)
+        signal, variance = self._expected(exposures, beams, area, area_of_frame, images, poses)
         keys = [int(e.rng.integers(0, 2**63)) for e in exposures]
         counts = expose_frames(
             device,
@@ -153,7 +156,7 @@ class BatchRenderer:
             [beam.gain_counts_kev(view.geometry) for beam, view in zip(beams, views, strict=True)],
             geometry.pixel_pitch_m,
             keys,
-            self._scatter(exposures, beams, coarse, area is not coarse),
+            self._scatter(exposures, beams, coarse, area_of_frame, area is not coarse),
             self.chain.panel_maps(geometry.shape_px),
         )
         mask = mask_of(device, centres, (len(views), *geometry.shape_px))
@@ -164,12 +167,13 @@ class BatchRenderer:
         exposures: Sequence[Exposure],
         beams: Sequence[Beam],
         area: Array,
+        area_of_frame: Sequence[int],
         images: PathImages | None,
         poses: Sequence[NDArray[np.float64]],
     ) -> tuple[Array, Array]:
         """Return expected signal and variance, (N, rows, columns) each, on the device."""
         device, scene = self.device, exposures[0].scene
-        frames, materials, rows, columns = area.shape
+        frames, (_, materials, rows, columns) = len(exposures), area.shape
         views = [e.view for e in exposures]
         mu = np.stack([beam.mass_attenuation_cm2_g(scene.table.names) for beam in beams])
         weights = np.stack(
@@ -185,6 +189,7 @@ class BatchRenderer:
             (columns, rows, frames),
             (
                 area,
+                device.upload(np.array(area_of_frame, np.int32)),
                 device.upload(mu),
                 device.upload(weights),
                 device.upload(lenses),
@@ -257,7 +262,12 @@ class BatchRenderer:
         return removed
 
     def _scatter(
-        self, exposures: Sequence[Exposure], beams: Sequence[Beam], coarse: Array, guarded: bool
+        self,
+        exposures: Sequence[Exposure],
+        beams: Sequence[Beam],
+        coarse: Array,
+        area_of_frame: Sequence[int],
+        guarded: bool,
     ) -> list[ScatteredSignal]:
         """Return the scatter of each frame; it is smooth, and computed by the CPU's model."""
         if self.chain.scatter is None:
@@ -266,10 +276,10 @@ class BatchRenderer:
         if guarded:
             areas = areas[:, :, GUARD:-GUARD, GUARD:-GUARD]
         found = []
-        for exposure, beam, area in zip(exposures, beams, areas, strict=True):
+        for exposure, beam, index in zip(exposures, beams, area_of_frame, strict=True):
             geometry = exposure.view.geometry
             signal = self.chain.scattered(
-                np.ascontiguousarray(area),
+                np.ascontiguousarray(areas[index]),
                 exposure.scene.table.names,
                 beam,
                 geometry,
@@ -308,6 +318,21 @@ def _check_chain(chain: ImagingChain) -> None:
             f'a batch on the GPU renders without {", ".join(effects)}, got {", ".join(found)}; '
             'leave it out of the ImagingChain, or use Renderer with a CudaProjector'
         )
+
+
+def _distinct(
+    views: Sequence[View], poses: Sequence[NDArray[np.float64]]
+) -> tuple[list[int], list[int]]:
+    """Return which projection each frame has, and the first frame of each projection."""
+    known: dict[tuple, int] = {}
+    numbers, first = [], []
+    for index, (view, pose) in enumerate(zip(views, poses, strict=True)):
+        place = view.geometry, view.world_from_source.tobytes(), pose.tobytes()
+        if place not in known:
+            known[place] = len(first)
+            first.append(index)
+        numbers.append(known[place])
+    return numbers, first
 
 
 def _chunks(exposures: Sequence[Exposure], size: int) -> list[slice]:

@@ -32,14 +32,15 @@ extern "C" __global__ void magnify(
     out[((long long)blockIdx.z * rows + row) * columns + column] = fmaxf(total, 0.0f);
 }
 
-// Fill signal [keV] and variance [keV^2] (N, rows, columns) behind area (N, materials, rows,
-// columns) and, from pixel (top, left) on, behind devices: paths (N, solids, height, width) [m]
+// Fill signal [keV] and variance [keV^2] (N, rows, columns) behind area (views, materials, rows,
+// columns), of which each frame has one (area_of_frame), and, from pixel (top, left) on, behind devices: paths (N, solids, height, width) [m]
 // in place of the tissue removed (N, materials, height, width).
 //
 // By frame: mu (materials, nodes), mu_device (solids, nodes), weights (2, nodes), and view:
 // piercing point (u, v) and slope a pixel (row, column) of the cosine law.
 extern "C" __global__ void expose(
-    const float* __restrict__ area, const float* __restrict__ mu,
+    const float* __restrict__ area, const int* __restrict__ area_of_frame,
+    const float* __restrict__ mu,
     const float* __restrict__ weights, const double* __restrict__ views, const int profiled,
     const float* __restrict__ profile, const int materials, const int nodes, const int solids,
     const float* __restrict__ removed, const float* __restrict__ paths,
@@ -59,7 +60,7 @@ extern "C" __global__ void expose(
     for (int m = 0; m < MAX_MATERIALS; ++m) {
         tissue[m] = 0.0f;
         if (m >= materials) continue;
-        tissue[m] = area[(frame * materials + m) * size + place];
+        tissue[m] = area[((long long)area_of_frame[frame] * materials + m) * size + place];
         if (inside)
             tissue[m] = fmaxf(tissue[m] - removed[(frame * materials + m) * box + within], 0.0f);
     }

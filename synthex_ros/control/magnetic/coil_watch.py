@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from synthex_ros.magnetics import as_points
 
@@ -100,7 +100,7 @@ class CoilWatch:
         self._coils = coils
         unit = coils.unit_matrices(as_points(sensors_m, 'sensors_m'))[:, :3]
         self._unit = unit.reshape(-1, len(coils.names))
-        self.limit = float(chi2.ppf(1 - self.settings.false_alarm, len(self._unit)))
+        self.limit = float(chdtri(len(self._unit), self.settings.false_alarm))
         self.reset()
 
     def reset(self) -> None:

@@ -66,16 +66,26 @@ def save_overview(
 
 def _draw_tree(axis, tree: VesselTree, mirrored, shape: tuple[int, int]) -> None:
     named: set[str] = set()
+    colours = _colours(len(tree.names))
     for branch in tree.branches:
         kind = tree.names[tree.structure[branch.nodes[-1]]]
         pixels = mirrored(tree.points_m[branch.nodes])
-        colour = COLOURS[tree.names.index(kind) % len(COLOURS)]
+        colour = colours[tree.names.index(kind)]
         label = None if kind in named else kind.replace('_', ' ')
         named.add(kind)
         axis.plot(*pixels.T, color=colour, linewidth=1.6, label=label)
     ends = mirrored(tree.points_m[list(tree.places.values())])
     inside = np.all((ends >= 0) & (ends < np.array(shape)[::-1]), axis=1)
     axis.plot(*ends[inside].T, 'o', color='black', markersize=4, markerfacecolor='white')
+
+
+def _colours(count: int) -> list:
+    """Return a colour for each of `count` vessels, all different."""
+    if count <= len(COLOURS):
+        return list(COLOURS)
+    from matplotlib import colormaps
+
+    return [colormaps['nipy_spectral'](share) for share in np.linspace(0.05, 0.92, count)]
 
 
 def _draw_route(axis, route: PlannedPath, mirrored) -> None:

@@ -59,7 +59,7 @@ def centreline_tree(
             points.append(point)
         node_of[chain[-1]] = first
     position = np.array(points)
-    radius = np.maximum(lumen.signed_distance_m(position)[0], step / 2)
+    radius = np.maximum(lumen.inscribed_radius_m(position), step / 2)
     kind = _structures(position, lumen, owner)
     return VesselTree(position, radius, np.array(parent), kind, names)
 
@@ -69,27 +69,45 @@ def smooth_line(
 ) -> Array:
     """Return a centreline through medial points, shape (N, 3) [m], with even steps.
 
-    Smoothing and a step away from the wall alternate; the two ends are held, except open ones,
-    which are led on straight to where the vessel closes.
+    Steps to the middle and smoothing alternate; the two ends are held, except open ones, which
+    are led on straight to where the vessel closes.
     """
     line = _resampled(points, POINT_STEP_M)
+    width = float(np.median(lumen.signed_distance_m(line)[0]))
+    if not open_start and not open_end and len(line) * POINT_STEP_M < 1.5 * width:
+        return _resampled(points[[0, -1]], POINT_STEP_M)  # between two forks of one wide place
     for _ in range(_CENTRING_ROUNDS):
-        room, normal = lumen.signed_distance_m(line)
+        room = lumen.signed_distance_m(line)[0]
         sigma = np.clip(_SMOOTHING_RADII * np.median(room) / POINT_STEP_M, 1.0, len(line) / 4)
-        moved = _smoothed(line + 0.15 * _off_centre(line, room, normal, lumen), float(sigma))
+        moved = _smoothed(line + _off_centre(line, room, lumen), float(sigma))
         moved[0], moved[-1] = line[0], line[-1]
         line = _resampled(moved, POINT_STEP_M)
+    room = lumen.signed_distance_m(line)[0]
+    cut = gaussian_filter1d(_off_centre(line, room, lumen), sigma, axis=0)  # what smoothing cut
+    to_end = np.minimum(np.arange(len(line)), np.arange(len(line))[::-1])
+    line = line + np.clip(to_end / (4 * sigma), 0, 1)[:, None] * cut
     if open_start:
         line = _led_on(line[::-1], lumen)[::-1]
     return _led_on(line, lumen) if open_end else line
 
 
-def _off_centre(line: Array, room: Array, normal: Array, lumen: SampledLumen) -> Array:
-    """Return steps across the line towards the middle: half of the difference of two rooms."""
+def _off_centre(line: Array, room: Array, lumen: SampledLumen) -> Array:
+    """Return steps across the line to the middle: half the difference of the rooms at two sides.
+
+    Half a radius off the line distances are smooth, unlike on the ridge along the middle.
+    """
     tangent = np.gradient(line, axis=0)
     tangent /= np.maximum(np.linalg.norm(tangent, axis=1), 1e-12)[:, None]
-    across = normal - np.einsum('ni,ni->n', normal, tangent)[:, None] * tangent
-    return np.maximum(room, 0)[:, None] * across
+    least = np.eye(3)[np.argmin(np.abs(tangent), axis=1)]
+    first = np.cross(tangent, least)
+    first /= np.maximum(np.linalg.norm(first, axis=1), 1e-12)[:, None]
+    reach = 0.5 * np.maximum(room, lumen.spacing_m[0])[:, None]
+    steps = np.zeros_like(line)
+    for side in (first, np.cross(tangent, first)):
+        there = lumen.signed_distance_m(line + reach * side)[0]
+        back = lumen.signed_distance_m(line - reach * side)[0]
+        steps += 0.5 * (there - back)[:, None] * side
+    return steps
 
 
 def _smoothed(line: Array, sigma: float) -> Array:

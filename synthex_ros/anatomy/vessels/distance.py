@@ -61,17 +61,25 @@ def smooth_field(
     scale = grid.step_m / np.array(sampling)
     where = {'offset': (low - start) * scale, 'output_shape': tuple(high - low), 'mode': 'nearest'}
     field = ndimage.affine_transform(signed, scale, order=1, **where)
-    voxels = ndimage.affine_transform(mask.astype(np.uint8), scale, order=0, **where)
+    filled = ndimage.affine_transform(mask.astype(np.float32), scale, order=1, **where)
     ndimage.gaussian_filter(field, smoothing_m / grid.step_m, output=field, mode='nearest')
     z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return (z, y, x), field - _level(field, int(np.count_nonzero(voxels)))
+    return (z, y, x), field - _level(field, float(filled.sum(dtype=float)), grid.step_m)
 
 
-def _level(field: Field, count: int) -> np.float32:
-    """Return the level that `count` values of a field exceed."""
-    if not 0 < count < field.size:
-        return np.float32(0)
-    return np.partition(field, field.size - count, axis=None)[field.size - count]
+def _level(field: Field, volume_voxels: float, step_m: float) -> np.float32:
+    """Return the level that encloses a volume [voxels], those at the surface counted in part."""
+    reach = 3 * step_m
+    surely = float(np.count_nonzero(field >= reach))
+    near = field[np.abs(field) < reach].astype(float) / step_m
+    low, high = -reach / step_m + 0.5, reach / step_m - 0.5
+    for _ in range(30):
+        middle = (low + high) / 2
+        if surely + np.clip(near - middle + 0.5, 0, 1).sum() > volume_voxels:
+            low = middle
+        else:
+            high = middle
+    return np.float32(low * step_m)
 
 
 def to_distance(field: Field, step_m: float, outside_m: float = 6e-3) -> Field:
@@ -89,7 +97,7 @@ def to_distance(field: Field, step_m: float, outside_m: float = 6e-3) -> Field:
     inside = field > 0
     if not inside.any() or inside.all():
         raise ValueError('a field must be positive in a part of its grid, to have a surface')
-    feet, normals = _surface_points(field, step_m)
+    feet, normals = surface_points(field, step_m)
     depth = ndimage.distance_transform_edt(~inside, step_m).astype(np.float32)
     distance = step_m / 2 - depth
     near = np.flatnonzero(depth.ravel() < outside_m)
@@ -103,7 +111,7 @@ def to_distance(field: Field, step_m: float, outside_m: float = 6e-3) -> Field:
     return distance
 
 
-def _surface_points(field: Field, step_m: float) -> tuple[NDArray, NDArray]:
+def surface_points(field: Field, step_m: float) -> tuple[NDArray, NDArray]:
     """Return where grid edges cross the level zero [m], shape (N, 3) as z, y, x, and normals."""
     gradient = np.gradient(field)
     feet, normals = [], []

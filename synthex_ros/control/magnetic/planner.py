@@ -54,7 +54,7 @@ class PlannerSettings:
     Attributes:
         device_radius_m: radius of the device [m].
         margin_m: room left between device and wall [m].
-        smoothing_m: corners are rounded over about this length where vessels are widest [m].
+        smoothing_m: corners in a vessel of this radius are rounded over about this length [m].
         step_m: distance between the path's points [m].
         waypoint_spacing_m: greatest distance between waypoints [m].
     """
@@ -245,14 +245,15 @@ def plan_along(
 def _smoothed(line: Array, radius: Array, room: RoomOf, settings: PlannerSettings) -> Array:
     """Return the line with least bending that stays near the middle and keeps its room.
 
-    Minimises the integral of smoothing^4 |x''|^2 + weight |x - centre|^2, weight 1 in the widest
-    part and growing as 1 / radius; where the wall comes too near, the weight is raised.
+    Minimises the integral of smoothing^4 |x''|^2 + weight |x - centre|^2 with a weight of
+    (smoothing / radius)^2, so corners are rounded over sqrt(smoothing * radius); where the wall
+    comes too near, the weight is raised.
     """
     count = len(line)
     if count < 5 or settings.smoothing_m == 0:
         return line
     stiffness = (settings.smoothing_m / settings.step_m) ** 4
-    weight = radius.max() / radius
+    weight = (settings.smoothing_m / radius) ** 2
     weight[[0, -1]] = _HELD * stiffness
     bands = stiffness * _bending_bands(count)
     path = line
@@ -307,7 +308,8 @@ def _check_width(
 ) -> None:
     narrow = np.flatnonzero(room < settings.room_m)
     if len(narrow):
-        first = int(narrow[0])
+        run = narrow[: int(np.argmax(np.diff(narrow, append=narrow[-1] + 2) > 1)) + 1]
+        first = int(run[np.argmin(room[run])])
         raise UnreachableError(
             f'{names[first]} leaves {1e3 * room[first]:.2f} mm to the wall at '
             f'{line[first].round(4).tolist()} m, {1e3 * arc[first]:.0f} mm from the entry; '

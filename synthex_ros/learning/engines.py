@@ -110,16 +110,23 @@ def on_ray(make: Worker, arguments: tuple, tasks: Sequence[Task], workers: int) 
     if begun:
         ray.init(log_to_driver=False)
     try:
-        actor = ray.remote(make)
-        actors = [
-            actor.options(max_restarts=RESTARTS, max_task_retries=RESTARTS).remote(*arguments, 1)
-            for _ in range(workers)
-        ]
-        pool = ActorPool(actors)
-        yield from pool.map_unordered(lambda one, task: one.__call__.remote(task), list(tasks))
+        actor = ray.remote(_Actor).options(max_restarts=RESTARTS, max_task_retries=RESTARTS)
+        pool = ActorPool([actor.remote(make, (*arguments, 1)) for _ in range(workers)])
+        yield from pool.map_unordered(lambda one, task: one.work.remote(task), list(tasks))
     finally:
         if begun:
             ray.shutdown()
+
+
+class _Actor:
+    """A worker in a process of a Ray cluster."""
+
+    def __init__(self, make: Worker, arguments: tuple) -> None:
+        self._worker = make(*arguments)
+
+    def work(self, task: Task) -> Any:
+        """Do a task."""
+        return self._worker(task)
 
 
 ENGINES: dict[str, Callable[[Worker, tuple, Sequence[Task], int], Iterator[Any]]] = {

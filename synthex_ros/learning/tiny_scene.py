@@ -8,7 +8,7 @@ powder a robot holds. Noise and light spread come after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,8 @@ class TinyMaker:
         """Return counts, COCO's entry of the image and its annotations, of frame `index`."""
         setup = self._view(index // self.sampling.scene.frames_per_view)
         rng = frame_rng(self.seed, index)
-        devices, primary = [], setup.primary.copy()
+        devices: list[TinyDevice] = []
+        primary = setup.primary.copy()
         if rng.random() >= self.sampling.scene.negative_share:
             for _ in range(int(rng.integers(1, self.sampling.most + 1))):
                 device = self._draw(setup, devices, primary, rng)
@@ -210,9 +211,16 @@ class TinyMaker:
         expected = renderer.expected_kev(seen.view, [], pose, technique=technique)
         blades, (rows, columns) = imaging.chain.collimator, seen.view.geometry.shape_px
         field_px = blades.box_px(seen.view.geometry) if blades else (0.0, rows, 0.0, columns)
-        parts = (expected.primary_kev, expected.scatter_kev, expected.variance_kev2)
-        images = (np.asarray(part, float) for part in parts)
-        return _Setup(anatomy, seen, renderer, technique, *images, field_px)
+        return _Setup(
+            anatomy,
+            seen,
+            renderer,
+            technique,
+            np.asarray(expected.primary_kev, float),
+            np.asarray(expected.scatter_kev, float),
+            np.asarray(expected.variance_kev2, float),
+            field_px,
+        )
 
     def _scene(self, name: str) -> tuple[Volume, Scene, ShearWarpProjector]:
         if name not in self._scenes:
@@ -341,7 +349,7 @@ class TinyWriter:
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
         self._maker, self._root = TinyMaker(sampling, seed), root
 
-    def __call__(self, indices: list[int]) -> list[dict[str, Any]]:
+    def __call__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """Write some frames of one view."""
         items = []
         for index in indices:

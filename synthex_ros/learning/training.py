@@ -22,7 +22,11 @@ from synthex_ros.learning.geometry_transforms import Placement
 from synthex_ros.learning.losses import heatmap_loss, mask_loss
 from synthex_ros.learning.measure import score_frames, summarise
 from synthex_ros.learning.networks.exported import ExportedNetwork
-from synthex_ros.learning.networks.registry import HEATMAP_STRIDE, build_network
+from synthex_ros.learning.networks.registry import (
+    HEATMAP_STRIDE,
+    LANDMARK_NETWORKS,
+    build_network,
+)
 from synthex_ros.learning.randomization import Randomization
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.metadata import ModelMetadata
@@ -82,6 +86,8 @@ class TrainingSettings:
             raise ValueError(f'crop_px must be a multiple of 32, at least 64, got {self.crop_px}')
         if not 0 < self.average_decay < 1:
             raise ValueError(f'average_decay must be in (0, 1), got {self.average_decay}')
+        if self.network not in LANDMARK_NETWORKS:
+            raise ValueError(f'network must be one of {LANDMARK_NETWORKS}, got {self.network!r}')
 
 
 class Training:

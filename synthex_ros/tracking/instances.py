@@ -102,7 +102,7 @@ def _shared_mask(
     votes = prediction.votes[:, rows // stride, columns // stride]  # type: ignore[index]
     owner = np.full(labels.shape, -1, np.int64)
     if len(rows):
-        owner[rows, columns] = _nearest(np.stack([columns, rows]) + votes, centres)
+        owner[rows, columns] = _nearest(np.stack([columns, rows]) + votes.astype(float), centres)
     return owner, labels
 
 

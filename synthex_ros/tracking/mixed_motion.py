@@ -115,8 +115,9 @@ class MixedMotion:
     def _carried(self, order: int, mode: Mode, duration_s: float) -> Mode:
         """Return a mode carried on; what its motion does not know returns to the prior."""
         axes = len(mode.mean) // 3
-        step, noise = self._step(order, duration_s)
-        step, noise = np.kron(step, np.eye(axes)), np.kron(noise, np.eye(axes))
+        one_step, one_noise = self._step(order, duration_s)
+        step: Array = np.kron(one_step, np.eye(axes))
+        noise: Array = np.kron(one_noise, np.eye(axes))
         mean = step @ mode.mean
         spread = symmetric(step @ mode.covariance @ step.T + noise)
         priors = (0.0, self.start_velocity_sigma, self.acceleration_sigma)

@@ -43,13 +43,12 @@ class DetectorNetwork(nn.Module):
             nn.Sequential(convolution(a, b, 3, 2), Residual(b)) for a, b in pairs
         )
         self.up = nn.ModuleList(Merge(b, a) for a, b in reversed(pairs))
-        self.centres = nn.Sequential(
-            convolution(widths[0], widths[0]), nn.Conv2d(widths[0], classes - 1, 1)
-        )
+        last = nn.Conv2d(widths[0], classes - 1, 1)
+        nn.init.constant_(last.bias, _RARE)  # type: ignore[arg-type]
+        self.centres = nn.Sequential(convolution(widths[0], widths[0]), last)
         self.boxes = nn.Sequential(convolution(widths[0], widths[0]), nn.Conv2d(widths[0], 4, 1))
         self.mask = nn.Conv2d(widths[0], STRIDE**2 * (classes - 1), 1)
         self.unpack = nn.PixelShuffle(STRIDE)
-        nn.init.constant_(self.centres[1].bias, _RARE)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return centre logits (N, C - 1, H / 2, W / 2), boxes and mask logits (N, C - 1, H, W).

@@ -22,6 +22,9 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
 """Each takes the numbers of landmarks and classes, and maps an image (N, 1, H, W) to foreground
 logits (N, C - 1, H, W), heat maps (N, L, H / 4, W / 4) and what else it knows."""
 
+LANDMARK_NETWORKS = tuple(name for name in NETWORKS if name != 'instances')
+"""Those that masks and landmarks of one device a frame are enough to train."""
+
 
 def build_network(name: str, landmarks: int, classes: int) -> nn.Module:
     """Return a new network.

@@ -165,15 +165,19 @@ class _Transformer(nn.Module):
         self.norm = nn.LayerNorm(size.hidden, 1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, place = self.embed(x), self.place
+        x = self.embed(x)
         rows, columns = int(x.shape[2]), int(x.shape[3])
-        if (rows, columns) != tuple(place.shape[2:]):
-            place = functional.interpolate(
-                place, (rows, columns), mode='bilinear', align_corners=False
-            )
-        tokens = self.drop((x + place).flatten(2).transpose(1, 2))
+        tokens = self.drop((x + self._place(rows, columns)).flatten(2).transpose(1, 2))
         tokens = self.norm(self.layers(tokens))
         return tokens.transpose(1, 2).reshape(x.shape[0], -1, rows, columns)
+
+    def _place(self, rows: int, columns: int) -> Tensor:
+        """Return position embeddings of a grid, shape (1, hidden, rows, columns)."""
+        if (rows, columns) == tuple(self.place.shape[2:]):
+            return self.place
+        return functional.interpolate(
+            self.place, (rows, columns), mode='bilinear', align_corners=False
+        )
 
 
 class _Raise(nn.Module):

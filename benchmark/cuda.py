@@ -146,7 +146,8 @@ def agreement(device: Device, name: str, scene: Scene, pixels: int) -> dict:
     """Return the greatest deviation from the CPU over views of line integrals and frames."""
     reference = ShearWarpProjector(1024, axis_by_ray=True)
     every, few = CudaProjector(None, device), CudaProjector(280, device)
-    on_gpu, on_cpu = BatchRenderer(projector=every), Renderer(scene)
+    on_gpu = BatchRenderer(projector=every)
+    on_cpu = Renderer(scene, anatomy_px=1024, projector=reference)
     lines, interpolated, frames, masks = [], [], [], []
     for index, angles in enumerate(VIEWS_DEG):
         view, pose = view_at(angles, pixels), scene.world_from_patient

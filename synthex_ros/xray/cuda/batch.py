@@ -325,7 +325,8 @@ def _distinct(
 ) -> tuple[list[int], list[int]]:
     """Return which projection each frame has, and the first frame of each projection."""
     known: dict[tuple, int] = {}
-    numbers, first = [], []
+    numbers: list[int] = []
+    first: list[int] = []
     for index, (view, pose) in enumerate(zip(views, poses, strict=True)):
         place = view.geometry, view.world_from_source.tobytes(), pose.tobytes()
         if place not in known:

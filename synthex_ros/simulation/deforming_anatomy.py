@@ -121,7 +121,7 @@ class DeformingAnatomy:
         """
         pose = self.pose(near_world_m, time_s)
         if moving:
-            return self._renderer.anatomy(view, pose, technique)
+            return self._renderer.anatomy(view, pose, technique, draft=True)
         job = self._states(view, technique)
         if job.failure is not None:
             raise RuntimeError('the deformed anatomy could not be projected') from job.failure

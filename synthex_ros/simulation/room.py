@@ -13,6 +13,7 @@ from synthex_ros.geometry import Array, View
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.carm_axes import CArmAxes
 from synthex_ros.simulation.deforming_anatomy import DeformingAnatomy
+from synthex_ros.xray.anatomy_layer import AnatomyLayer
 from synthex_ros.xray.exposure_control import ExposureControl
 from synthex_ros.xray.lag import LagMemory
 from synthex_ros.xray.renderer import Radiograph, Renderer
@@ -151,24 +152,28 @@ class Room:
             self._memory = self._renderer.chain.memory(shape)
         return self._memory
 
-    def _anatomy(self, view: View, all_phases: bool = False):
-        rest = self._renderer.scene.world_from_patient
-        technique = None
+    def _anatomy(self, view: View, all_phases: bool = False) -> AnatomyLayer:
+        """Return the anatomy now; a draft while the C-arm moves, so that no frame is late."""
+        renderer, draft = self._renderer, self.axes.moving and not all_phases
+        rest, technique = renderer.scene.world_from_patient, None
         if self._control is not None:
-            technique = self._renderer.regulated(self._control, view, rest)
+            technique = renderer.regulated(self._control, view, rest, draft=draft)
         if self.deforming is not None:
             tip_m = self._device.tip_pose(self._world_from_device_base)[:3, 3]
-            return self.deforming.layer(view, technique, self.time_s, tip_m, self.axes.moving)
+            return self.deforming.layer(view, technique, self.time_s, tip_m, draft)
         if self._breathing.amplitude_m == 0:
-            return self._renderer.anatomy(view, rest, technique)
-
-        def phase(inspiration: float):
+            return renderer.anatomy(view, rest, technique, draft=draft)
+        inspiration = self._breathing.inspiration(self.time_s)
+        if draft:
             moved = rest @ self._breathing.displacement(inspiration)
-            return self._renderer.anatomy(view, moved, technique)
+            return renderer.anatomy(view, moved, technique, draft=True)
+
+        def phase(inspiration: float) -> AnatomyLayer:
+            moved = rest @ self._breathing.displacement(inspiration)
+            return renderer.anatomy(view, moved, technique)
 
         if all_phases:
             for step in range(self._breathing.phases):
                 phase(step / (self._breathing.phases - 1))
-        inspiration = self._breathing.inspiration(self.time_s)
         low, high, weight = self._breathing.neighbours(inspiration)
-        return self._renderer.blend(phase(low), phase(high), weight)
+        return renderer.blend(phase(low), phase(high), weight)

@@ -37,6 +37,13 @@ class Projector(Protocol):
         """
         ...
 
+    def at_detail(self, detail_px: int) -> Projector:
+        """Return a projector of the same kind with so many samples along the longer image side.
+
+        It shares what is kept of volumes. One without such a setting returns itself.
+        """
+        ...
+
 
 def rays_in_grid(volume: Volume, view: View, world_from_patient: NDArray[np.float64]) -> Rays:
     """Return source, first pixel centre, and column and row pitch vectors in voxel indices.

@@ -41,6 +41,10 @@ class RayMarcher:
             raise ValueError(f'step_m must be 1e-5..0.05 m, got {step_m:g}; 1 mm is 0.001')
         self.step_m = step_m
 
+    def at_detail(self, detail_px: int) -> RayMarcher:
+        """Return itself: every pixel has a ray of its own."""
+        return self
+
     def area_density_g_cm2(
         self,
         volume: Volume,

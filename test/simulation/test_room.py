@@ -13,7 +13,7 @@ from synthex_ros.xray.lag import Lag
 from synthex_ros.xray.renderer import Technique
 
 
-def build(breathing=None, seed=0, base_z_m=-0.06, **kwargs):
+def build(breathing=None, seed=0, base_z_m=-0.06, anatomy_px=64, **kwargs):
     return build_room(
         RoomSettings(
             anatomy='phantom',
@@ -27,7 +27,7 @@ def build(breathing=None, seed=0, base_z_m=-0.06, **kwargs):
             carm_start=(0.0, 0.0, 0.0, 1.02),
             technique=Technique(),
             breathing=breathing or Breathing(),
-            anatomy_px=64,
+            anatomy_px=anatomy_px,
             seed=seed,
             **kwargs,
         )
@@ -139,3 +139,22 @@ def test_room_breathes_and_says_what_does_not_go_together():
         build(heartbeat_amplitude_m=0.003)
     with pytest.raises(ValueError, match='rigid, deformable'):
         build(breathing, breathing_model='elastic')
+
+
+def test_a_moving_c_arm_sees_a_draft_and_the_anatomy_when_it_rests():
+    """A draft has half the samples: nearly the same picture; at rest it is the whole again."""
+    made, still = build(anatomy_px=128), build(anatomy_px=128)
+    made.room.axes.move([0.5], [[0.2, 0.0, 0.0, 1.02]])
+    made.room.advance(0.25)
+    assert made.room.axes.moving
+    draft = made.room._anatomy(made.room.axes.view())
+    whole = made.room._renderer.anatomy(draft.view)
+    assert draft.grid.samples.shape_px < whole.grid.samples.shape_px
+    ratio = draft.signal_kev / whole.signal_kev
+    assert 0 < np.abs(ratio - 1).max() and np.sqrt(np.mean((ratio - 1) ** 2)) < 0.05
+    made.room.advance(1.0)
+    still.room.axes.move([0.1], [[0.2, 0.0, 0.0, 1.02]])
+    still.room.advance(1.0)
+    views = [room.axes.view() for room in (made.room, still.room)]
+    layers = [item.room._anatomy(view) for item, view in zip((made, still), views, strict=True)]
+    np.testing.assert_allclose(layers[0].signal_kev, layers[1].signal_kev, rtol=1e-5)

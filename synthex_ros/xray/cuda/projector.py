@@ -84,6 +84,10 @@ class CudaProjector:
         self.device = device or CupyDevice()
         self._kept: weakref.WeakKeyDictionary[Volume, dict] = weakref.WeakKeyDictionary()
 
+    def at_detail(self, detail_px: int) -> CudaProjector:
+        """Return itself: it sends a ray to every sample that is asked for."""
+        return self
+
     def area_density_g_cm2(
         self,
         volume: Volume,

@@ -2,10 +2,10 @@
 
     python -m benchmark.validation [--quick] [--out docs] [--only TOPIC ...]
 
-A quick run uses fewer frames and views (about a minute). ITK-RTK, plastimatch, DiffDRR and gVXR are
-compared where they are installed (`benchmark/projector_peers.py` and `gvxr_paths.py` say how to
-get them; gVXR also needs EGL and, on Debian, libxcb-res0 and its like); SpekPy and the Monte Carlo enter by tables in `benchmark/reference/`, each made by a
-script of `benchmark/`.
+A quick run uses fewer frames and views (about a minute). ITK-RTK, plastimatch, DiffDRR and gVXR
+are compared where they are installed: `benchmark/projector_peers.py` and `gvxr_paths.py` say how
+to get them (gVXR also needs EGL and, on Debian, libxcb-res0 and its like). SpekPy and the Monte
+Carlo enter by tables in `benchmark/reference/`, each made by a script of `benchmark/`.
 """
 
 from __future__ import annotations

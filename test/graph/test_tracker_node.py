@@ -292,6 +292,19 @@ def test_real_time_mode_answers_too(make_bench, model):
     assert np.all(landmarks['score'] > 0.95)
 
 
+def test_mixed_motion_answers_too(make_bench, model):
+    bench = make_bench(model=model, motion='mixed')
+    bench.match()
+    for _ in range(4):
+        landmarks, stamp = bench.answer()
+    assert np.all(landmarks['score'] > 0.95)
+    bench.until(lambda: topics.MEASURED_CP in bench.topics_of(stamp))
+    pose, covariance = messages.from_pose_with_covariance(bench.heard[topics.MEASURED_CP][-1])
+    error = pose[:3, 3] - CURVE[-1]
+    assert np.linalg.norm(error) < 1e-3
+    assert error @ np.linalg.solve(covariance, error) < 11.3
+
+
 @pytest.mark.parametrize(
     ('changes', 'parameters', 'reason'),
     [
@@ -300,6 +313,7 @@ def test_real_time_mode_answers_too(make_bench, model):
         ({'heatmap_stride': 4}, {}, 'the graph has'),
         ({}, {'frame_px': 512}, '512 x 512 px'),
         ({}, {'model': 'no_such_model'}, 'no_such_model'),
+        ({}, {'roi_mode': True}, 'takes whole frames of'),
     ],
 )
 def test_model_that_does_not_fit_is_refused_before_activation(

@@ -113,7 +113,7 @@ def to_distance(field: Field, step_m: float, outside_m: float = 6e-3) -> Field:
 
 def surface_points(field: Field, step_m: float) -> tuple[NDArray, NDArray]:
     """Return where grid edges cross the level zero [m], shape (N, 3) as z, y, x, and normals."""
-    gradient = np.gradient(field)
+    gradient: list[NDArray] = list(np.gradient(field))
     feet, normals = [], []
     for axis in range(3):
         first = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))

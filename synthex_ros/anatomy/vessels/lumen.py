@@ -182,8 +182,9 @@ class TubeLumen:
         length = self.bend_rad * self.bend_radius_m
         end = self.axis_m(length)
         leaving = (self.axis_m(length + 1.0) - end) / 1.0
-        middle = self.start_m + self.bend_radius_m * self.towards
-        side = (points - middle) @ self.towards
+        towards = np.asarray(self.towards, float)
+        middle = self.start_m + self.bend_radius_m * towards
+        side = (points - middle) @ towards
         turn = np.arctan2((points - middle) @ self.direction, -side)
         candidates = np.stack(
             [

@@ -102,12 +102,12 @@ class VesselTree:
         for last in np.flatnonzero(children != 1):
             if last == 0:
                 continue
-            chain = [int(last)]
+            upward = [int(last)]
             while True:
-                chain.append(int(self.parent[chain[-1]]))
-                if chain[-1] == 0 or children[chain[-1]] != 1:
+                upward.append(int(self.parent[upward[-1]]))
+                if upward[-1] == 0 or children[upward[-1]] != 1:
                     break
-            chains.append(np.array(chain[::-1]))
+            chains.append(np.array(upward[::-1]))
         chains.sort(key=lambda chain: (int(chain[1]), int(chain[-1])))
         kinds = [int(self.structure[chain[-1]]) for chain in chains]
         result, seen = [], [0] * len(self.names)

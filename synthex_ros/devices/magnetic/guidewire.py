@@ -2,7 +2,9 @@
 
 The rod is an own quasi-static one. A chain of ball joints in a rigid-body engine (see
 `rod_chain`) needs steps of 1 ms and less and slows with the square of its length, while inertia
-plays no part in a wire of a gram; `benchmark/magnetic_devices.py` measures both.
+plays no part in a wire of a gram; `benchmark/magnetic_devices.py --chain` measures both. A step
+ends after a set number of iterations, so while the wire snaps or a strong field whips its tip the
+forces of that step are not balanced to the last digit.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ RoomAt = Callable[[Array], tuple[Array, Array]]
 AXIAL_STIFFNESS_N = 100.0
 """Of every element: a force of 0.1 N shortens the rod by 0.1 %."""
 TOLERANCE_M = 5e-7
-MAX_ITERATIONS = 20
+MAX_ITERATIONS = 12
 LONGEST_MOVE_M = 5e-4
 SNAP_M_S = 0.1
 """A rod that moves faster than this snaps from one shape to another: no guess is made from it."""

@@ -119,7 +119,7 @@ def _shared_landmarks(
             point = np.array([cell_to_pixel(x, stride), cell_to_pixel(y, stride)])
             cell = np.clip([round(y), round(x)], 0, np.array(heatmap.shape) - 1)
             vote = prediction.votes[:, cell[0], cell[1]]  # type: ignore[index]
-            device = int(_nearest((point + vote)[:, None], centres)[0])
+            device = int(_nearest((point + vote.astype(float))[:, None], centres)[0])
             if device >= 0 and score > own[device].score:
                 own[device] = Landmark(name, float(point[0]), float(point[1]), score)
         columns.append(own)

@@ -116,8 +116,8 @@ class MixedMotion:
         """Return a mode carried on; what its motion does not know returns to the prior."""
         axes = len(mode.mean) // 3
         one_step, one_noise = self._step(order, duration_s)
-        step: Array = np.kron(one_step, np.eye(axes))
-        noise: Array = np.kron(one_noise, np.eye(axes))
+        step = np.asarray(np.kron(one_step, np.eye(axes)), float)
+        noise = np.asarray(np.kron(one_noise, np.eye(axes)), float)
         mean = step @ mode.mean
         spread = symmetric(step @ mode.covariance @ step.T + noise)
         priors = (0.0, self.start_velocity_sigma, self.acceleration_sigma)

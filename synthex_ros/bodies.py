@@ -29,6 +29,7 @@ class TriangleMesh:
             raise ValueError(f'faces must have shape (F, 3), got {self.faces.shape}')
         if not np.all(np.isfinite(self.vertices_m)):
             raise ValueError('vertices_m must be finite, got NaN or infinity')
+        object.__setattr__(self, 'faces', np.ascontiguousarray(self.faces))
 
     def volume_m3(self) -> float:
         """Return the enclosed volume [m^3], positive for outward normals (divergence theorem)."""

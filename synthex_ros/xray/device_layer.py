@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,13 +35,13 @@ MAX_INSTANCES = 255
 
 @dataclass(frozen=True, eq=False)
 class DeviceLayer:
-    """All bodies of one material and label, traced together.
+    """Bodies of one material, labelled alike or not at all, traced together.
 
     Attributes:
         material: name of the material.
         label: class id; 0 is not labelled.
         layer: path length of the pixels' mean ray.
-        centre: path length of the pixels' centre ray, for the label image.
+        centre: path length of the pixels' centre ray; the labelled bodies' is marked.
     """
 
     material: str
@@ -52,36 +52,53 @@ class DeviceLayer:
 
 def trace_bodies(bodies: Sequence[Body], view: View, supersampling: int = 1) -> list[DeviceLayer]:
     """Return the layers of bodies that touch the detector, sorted by material and label."""
-    groups: dict[tuple[str, int], list[Body]] = {}
-    for body in bodies:
-        groups.setdefault((body.material, body.label), []).append(body)
-    layers = []
-    for (material, label), members in sorted(groups.items(), key=lambda item: item[0]):
-        if not 0 <= label <= 255:
-            raise ValueError(f'a label must be 0..255 to fit the mask, got {label}')
-        corners, faces = _in_source(members, view)
-        layer = trace(corners, faces, view.geometry, supersampling)
+    source_from_world, layers = invert_pose(view.world_from_source), []
+    for label, plain, members in _together(bodies):
+        corners, faces = _in_source([*plain, *members], source_from_world)
+        marked_from = sum(len(body.mesh.faces) for body in plain)
+        layer = trace(corners, faces, view.geometry, supersampling, marked_from)
         if not layer.path_m.size:
             continue
-        centre = layer if supersampling == 1 else trace(corners, faces, view.geometry)
-        layers.append(DeviceLayer(material, label, layer, centre))
+        centre = layer
+        if supersampling > 1:
+            centre = trace(corners, faces, view.geometry, 1, marked_from)
+        layers.append(DeviceLayer(members[0].material, label, layer, centre))
     return layers
 
 
+def _together(bodies: Sequence[Body]) -> Iterator[tuple[int, list[Body], list[Body]]]:
+    """Yield label, unlabelled bodies and labelled bodies of what is traced at once."""
+    materials: dict[str, dict[int, list[Body]]] = {}
+    for body in bodies:
+        if not 0 <= body.label <= 255:
+            raise ValueError(f'a label must be 0..255 to fit the mask, got {body.label}')
+        materials.setdefault(body.material, {}).setdefault(body.label, []).append(body)
+    for _, by_label in sorted(materials.items()):
+        plain = by_label.pop(0, [])
+        if not by_label:
+            yield 0, [], plain
+        for label, members in sorted(by_label.items()):
+            yield label, plain, members
+            plain = []
+
+
 def _in_source(
-    bodies: Sequence[Body], view: View
+    bodies: Sequence[Body], source_from_world: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Return corners in the source frame [m], (V, 3), and faces, (F, 3), of bodies as one mesh."""
-    source_from_world = invert_pose(view.world_from_source)
     corners = [
         transform_points(source_from_world @ body.world_from_mesh, body.mesh.vertices_m)
         for body in bodies
     ]
     if len(bodies) == 1:
         return corners[0], bodies[0].mesh.faces
-    firsts = np.cumsum([0] + [len(part) for part in corners[:-1]])
-    faces = [body.mesh.faces + first for body, first in zip(bodies, firsts, strict=True)]
-    return np.concatenate(corners), np.concatenate(faces).astype(np.int32)
+    faces = np.empty((sum(len(body.mesh.faces) for body in bodies), 3), np.int32)
+    row = shift = 0
+    for body, part in zip(bodies, corners, strict=True):
+        count = len(body.mesh.faces)
+        np.add(body.mesh.faces, shift, out=faces[row : row + count], casting='unsafe')
+        row, shift = row + count, shift + len(part)
+    return np.concatenate(corners), faces
 
 
 def change_behind(
@@ -136,9 +153,7 @@ def change_behind(
 
 
 def _distance_m(devices: Sequence[DeviceLayer]) -> float:
-    nearest = min(float(item.layer.entry_m.min()) for item in devices)
-    farthest = max(float(item.layer.exit_m.max()) for item in devices)
-    return (nearest + farthest) / 2
+    return float(np.mean([item.layer.depth_m for item in devices]))
 
 
 def _spans(
@@ -216,12 +231,12 @@ def label_image(layers: Sequence[DeviceLayer], shape_px: tuple[int, int]) -> NDA
     labelled = [item for item in layers if item.label]
     if len(labelled) == 1:
         item = labelled[0]
-        mask[item.centre.slices] = (item.centre.path_m > MASK_PATH_M) * np.uint8(item.label)
+        mask[item.centre.slices] = (item.centre.marked_m > MASK_PATH_M) * np.uint8(item.label)
         return mask
     best = np.full(shape_px, MASK_PATH_M)
     for item in labelled:
         place = item.centre.slices
-        wins = item.centre.path_m > best[place]
+        wins = item.centre.marked_m > best[place]
         mask[place][wins] = item.label
-        best[place][wins] = item.centre.path_m[wins]
+        best[place][wins] = item.centre.marked_m[wins]
     return mask

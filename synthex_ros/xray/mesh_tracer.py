@@ -37,12 +37,16 @@ class PathLayer:
         path_m: length inside [m], shape (end row - first row, end column - first column), float64.
         entry_m: distance from the source to the first surface [m]; +inf where the ray misses.
         exit_m: distance from the source to the last surface [m]; -inf where the ray misses.
+        marked_m: length inside the faces that were marked [m]; `path_m` if none or all were.
+        depth_m: of the middle between nearest and farthest corner, from the source [m].
     """
 
     box: tuple[int, int, int, int]
     path_m: NDArray[np.float64]
     entry_m: NDArray[np.float64]
     exit_m: NDArray[np.float64]
+    marked_m: NDArray[np.float64]
+    depth_m: float
 
     @property
     def slices(self) -> tuple[slice, slice]:
@@ -62,6 +66,7 @@ def trace(
     faces: NDArray[np.int32],
     geometry: ProjectionGeometry,
     supersampling: int = 1,
+    marked_from: int = 0,
 ) -> PathLayer:
     """Return the path length inside closed meshes for every pixel they cover.
 
@@ -72,6 +77,7 @@ def trace(
         geometry: detector to draw on.
         supersampling: rays per pixel side; 1 is the exact path at the pixel centre, n averages
             n x n rays spread over the pixel (first entry and last exit are of any of them).
+        marked_from: first of the faces whose path is also kept alone; they are a closed mesh.
 
     Raises:
         ValueError: a corner lies at or behind the focal spot, or an argument has a wrong shape.
@@ -92,7 +98,7 @@ def trace(
     pitch_v, pitch_u = fine.pixel_pitch_m
     distance = fine.source_to_detector_m
     pixels = np.empty((len(vertices), 2))
-    nearest, bounds = _project(
+    nearest, farthest, bounds = _project(
         vertices, (distance / pitch_u, distance / pitch_v), fine.piercing_px, pixels
     )
     if not nearest > MIN_DEPTH_M:
@@ -105,27 +111,32 @@ def trace(
         return _empty_layer()
     top, bottom, left, right = (edge * supersampling for edge in box)
     sums = np.zeros((bottom - top, right - left))
+    marked = np.zeros_like(sums) if marked_from else sums
     entry, exit_ = np.full_like(sums, np.inf), np.full_like(sums, -np.inf)
+    pixels -= (left, top)
     _draw(
         vertices,
-        pixels - (left, top),
+        pixels,
         np.ascontiguousarray(faces, np.int32),
+        marked_from,
         (fine.piercing_px[0] - left, fine.piercing_px[1] - top),
         (fine.pixel_pitch_m[1] / fine.source_to_detector_m),
         (fine.pixel_pitch_m[0] / fine.source_to_detector_m),
         sums,
+        marked,
         entry,
         exit_,
     )
     if supersampling > 1:
-        sums, entry, exit_ = (_tiles(image, supersampling) for image in (sums, entry, exit_))
-        sums, entry, exit_ = sums.mean((1, 3)), entry.min((1, 3)), exit_.max((1, 3))
-    return PathLayer(box, sums, entry, exit_)
+        sums, marked = (_tiles(image, supersampling).mean((1, 3)) for image in (sums, marked))
+        entry = _tiles(entry, supersampling).min((1, 3))
+        exit_ = _tiles(exit_, supersampling).max((1, 3))
+    return PathLayer(box, sums, entry, exit_, marked, (nearest + farthest) / 2)
 
 
 def _empty_layer() -> PathLayer:
     nothing = np.zeros((0, 0))
-    return PathLayer((0, 0, 0, 0), nothing, nothing, nothing)
+    return PathLayer((0, 0, 0, 0), nothing, nothing, nothing, nothing, 0.0)
 
 
 def _pixel_box(
@@ -146,18 +157,20 @@ def _tiles(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:
 
 @nb.njit(cache=True)
 def _project(vertices, focal, piercing, pixels):
-    """Fill pixels (V, 2) and return the least depth and (top, bottom, left, right) of all."""
-    nearest, top, bottom, left, right = np.inf, np.inf, -np.inf, np.inf, -np.inf
+    """Fill pixels (V, 2); return least and greatest depth and (top, bottom, left, right)."""
+    nearest, farthest = np.inf, -np.inf
+    top, bottom, left, right = np.inf, -np.inf, np.inf, -np.inf
     for i in range(vertices.shape[0]):
         depth = vertices[i, 2]
         if not depth > nearest:
             nearest = depth
+        farthest = max(farthest, depth)
         u = focal[0] * vertices[i, 0] / depth + piercing[0]
         v = focal[1] * vertices[i, 1] / depth + piercing[1]
         pixels[i, 0], pixels[i, 1] = u, v
         left, right = min(left, u), max(right, u)
         top, bottom = min(top, v), max(bottom, v)
-    return nearest, (top, bottom, left, right)
+    return nearest, farthest, (top, bottom, left, right)
 
 
 @nb.njit(inline='always')
@@ -186,15 +199,17 @@ def _widen(low, high, au, av, bu, bv, row):
 
 
 @nb.njit(parallel=True, cache=True)
-def _draw(vertices, pixels, faces, piercing, step_u, step_v, sums, entry, exit_):
+def _draw(
+    vertices, pixels, faces, marked_from, piercing, step_u, step_v, sums, marked, entry, exit_
+):  # fmt: skip
     rows, columns = sums.shape
     height = max(BAND_ROWS, (rows + BANDS - 1) // BANDS)
     for band in nb.prange((rows + height - 1) // height):
         first, last = band * height, min((band + 1) * height, rows)
         for face in range(faces.shape[0]):
             _draw_face(
-                vertices, pixels, faces[face], piercing, step_u, step_v, first, last, sums, entry,
-                exit_,
+                vertices, pixels, faces[face], marked_from > 0 and face >= marked_from, piercing,
+                step_u, step_v, first, last, sums, marked, entry, exit_,
             )  # fmt: skip
         for row in range(first, last):
             y = (row - piercing[1]) * step_v
@@ -203,12 +218,16 @@ def _draw(vertices, pixels, faces, piercing, step_u, step_v, sums, entry, exit_)
                     x = (column - piercing[0]) * step_u
                     norm = np.sqrt(1.0 + x * x + y * y)
                     sums[row, column] = max(sums[row, column], 0.0) * norm
+                    if marked_from > 0:
+                        marked[row, column] = max(marked[row, column], 0.0) * norm
                     entry[row, column] *= norm
                     exit_[row, column] *= norm
 
 
 @nb.njit(inline='always')
-def _draw_face(vertices, pixels, face, piercing, step_u, step_v, first, last, sums, entry, exit_):
+def _draw_face(
+    vertices, pixels, face, mark, piercing, step_u, step_v, first, last, sums, marked, entry, exit_
+):  # fmt: skip
     """Add a triangle's depth to the pixels that it covers from row `first` to `last`."""
     columns = sums.shape[1]
     i, j, k = face[0], face[1], face[2]
@@ -250,6 +269,9 @@ def _draw_face(vertices, pixels, face, piercing, step_u, step_v, first, last, su
             depth = nearest if facing == 0.0 else offset / facing
             depth = min(max(depth, nearest), farthest)
             # Rows run down: left_of on the image means clockwise, seen from the source.
-            sums[row, column] += depth if inside else -depth
+            signed = depth if inside else -depth
+            sums[row, column] += signed
+            if mark:
+                marked[row, column] += signed
             entry[row, column] = min(entry[row, column], depth)
             exit_[row, column] = max(exit_[row, column], depth)

@@ -79,16 +79,22 @@ def smooth_line(
     for _ in range(_CENTRING_ROUNDS):
         room = lumen.signed_distance_m(line)[0]
         sigma = np.clip(_SMOOTHING_RADII * np.median(room) / POINT_STEP_M, 1.0, len(line) / 4)
-        moved = _smoothed(line + _off_centre(line, room, lumen), float(sigma))
+        step = _from_ends(len(line), sigma) * _off_centre(line, room, lumen)
+        moved = _smoothed(line + step, float(sigma))
         moved[0], moved[-1] = line[0], line[-1]
         line = _resampled(moved, POINT_STEP_M)
     room = lumen.signed_distance_m(line)[0]
     cut = gaussian_filter1d(_off_centre(line, room, lumen), sigma, axis=0)  # what smoothing cut
-    to_end = np.minimum(np.arange(len(line)), np.arange(len(line))[::-1])
-    line = line + np.clip(to_end / (4 * sigma), 0, 1)[:, None] * cut
+    line = _smoothed(line + _from_ends(len(line), 2 * sigma) * cut, 1.5)
     if open_start:
         line = _led_on(line[::-1], lumen)[::-1]
     return _led_on(line, lumen) if open_end else line
+
+
+def _from_ends(count: int, sigma: float) -> Array:
+    """Return weights, shape (count, 1), that rise from 0 at held ends to 1 two sigma away."""
+    index = np.arange(count)
+    return np.clip(np.minimum(index, index[::-1]) / (2 * sigma), 0, 1)[:, None]
 
 
 def _off_centre(line: Array, room: Array, lumen: SampledLumen) -> Array:

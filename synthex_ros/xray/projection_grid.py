@@ -110,18 +110,19 @@ def _grid(geometry: ProjectionGeometry, detail_px: int) -> ProjectionGrid:
         rows_at, columns_at = np.arange(rows, dtype=float), np.arange(columns, dtype=float)
         taps = Taps.at(rows_at, rows), Taps.at(columns_at, columns)
         return ProjectionGrid(geometry, geometry, 0, *taps)
-    size = tuple(int(np.ceil(n / factor - 1e-9)) + 2 * BORDER for n in (rows, columns))
-    rows_at, columns_at = ((np.arange(n) + 0.5) / factor - 0.5 + BORDER for n in (rows, columns))
-    u0, v0 = geometry.piercing_px
+    height, width = (int(np.ceil(n / factor - 1e-9)) + 2 * BORDER for n in (rows, columns))
+    (pitch_v, pitch_u), (u0, v0) = geometry.pixel_pitch_m, geometry.piercing_px
     samples = replace(
         geometry,
-        pixel_pitch_m=tuple(factor * pitch for pitch in geometry.pixel_pitch_m),
+        pixel_pitch_m=(factor * pitch_v, factor * pitch_u),
         piercing_px=((u0 + 0.5) / factor - 0.5 + BORDER, (v0 + 0.5) / factor - 0.5 + BORDER),
-        shape_px=size,
+        shape_px=(height, width),
     )
-    return ProjectionGrid(
-        geometry, samples, BORDER, Taps.at(rows_at, size[0]), Taps.at(columns_at, size[1])
+    rows_at, columns_at = (
+        (np.arange(n, dtype=float) + 0.5) / factor - 0.5 + BORDER for n in (rows, columns)
     )
+    taps = Taps.at(rows_at, height), Taps.at(columns_at, width)
+    return ProjectionGrid(geometry, samples, BORDER, *taps)
 
 
 def _matrix(taps: Taps, samples: int) -> NDArray[np.float32]:

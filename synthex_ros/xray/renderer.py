@@ -36,7 +36,7 @@ __all__ = ['AnatomyLayer', 'ExposureControl', 'Radiograph', 'Renderer', 'Techniq
 
 ENERGIES = 8
 ANATOMY_PX = 280
-LEAST_PX = 16
+LEAST_PX = 32
 
 LAYER_BYTES = 320 * 2**20
 """Memory for the anatomy of views that were seen before."""

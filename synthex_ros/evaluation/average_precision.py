@@ -48,7 +48,7 @@ def average_precision(
 
 
 def _truth(data: CocoFolder, results: Sequence[FrameResult]) -> list[dict[str, Any]]:
-    truth = []
+    truth: list[dict[str, Any]] = []
     for result in results:
         shape = int(result.image['height']), int(result.image['width'])
         for item in data.annotations(result.row):

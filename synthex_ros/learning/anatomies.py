@@ -68,10 +68,10 @@ def varied_phantom(seed: int, shape: tuple[int, int, int] = (176, 124, 156)) -> 
     )
     hu = _textured(hu, rng)
     stretch = rng.uniform(0.85, 1.15, 3)
-    spacing = tuple(float(v) for v in 2.5e-3 * stretch)
+    x, y, z = (float(v) for v in 2.5e-3 * stretch)
     pose = base.patient_from_grid.copy()
     pose[:3, 3] = base.patient_from_grid[:3, 3] * stretch
-    return Volume(hu, spacing, pose, labels, base.structures, f'phantom:{seed}')
+    return Volume(hu, (x, y, z), pose, labels, base.structures, f'phantom:{seed}')
 
 
 def _warp(shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -191,7 +191,8 @@ class CocoFolder:
             pixels = pixels.astype(np.uint16) * 257
         if pixels.dtype != np.uint16:
             raise ValueError(f'image {name} must have 8 or 16 bits, got {pixels.dtype}')
-        return np.uint16(65535) - pixels if image.get('inverted') else pixels
+        counts = np.asarray(pixels, np.uint16)
+        return np.uint16(65535) - counts if image.get('inverted') else counts
 
     def mask(self, row: int) -> NDArray[np.uint8]:
         """Return the class ids of image `row`, shape (rows, columns); later annotations win."""

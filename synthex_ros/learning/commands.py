@@ -1,4 +1,4 @@
-"""`synthex generate`, `synthex train` and `synthex export`."""
+"""`synthex generate`, `synthex train`, `synthex export` and `synthex study`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 
@@ -32,16 +33,30 @@ def register(subparsers) -> None:
 
     train = subparsers.add_parser('train', help='train the tracker network')
     train.add_argument('settings', nargs='?', help='such as config/train_cm.yaml')
+    train.add_argument(
+        '--data',
+        type=Path,
+        help='COCO folder, or one with train/ and val/; overrides the settings',
+    )
     train.add_argument('--out', type=Path, default=Path('runs/cm'), help='folder of the run')
     train.add_argument('--resume', action='store_true', help='continue from its checkpoint')
     train.set_defaults(handler=run_train)
 
     export = subparsers.add_parser('export', help='write the ONNX model of a training run')
-    export.add_argument('checkpoint', type=Path, help='such as runs/cm/best.pt')
+    export.add_argument(
+        'checkpoint', type=Path, help='run folder, or a file such as runs/cm/best.pt'
+    )
+    export.add_argument('model', type=Path, nargs='?', help='ONNX file to write')
     export.add_argument('--out', type=Path, default=Path('models/cm_tracker.onnx'))
     export.add_argument('--test', type=Path, help='held-out frames to score the model on')
     export.add_argument('--made-by', action='append', default=[], help='command for the manifest')
     export.set_defaults(handler=run_export)
+
+    study = subparsers.add_parser('study', help='train and test networks that differ in one thing')
+    study.add_argument('name', choices=('domain', 'size', 'ablation'), help='what differs')
+    study.add_argument('settings', nargs='?', help='such as config/study.yaml')
+    study.add_argument('--out', type=Path, default=Path('runs/study'), help='folder; continued')
+    study.set_defaults(handler=run_study)
 
 
 def _progress():
@@ -85,7 +100,11 @@ def run_train(args: argparse.Namespace) -> int:
     from synthex_ros.learning.training import Training, TrainingSettings
     from synthex_ros.settings import load_settings
 
-    training = Training(load_settings(TrainingSettings, args.settings), args.out, args.resume)
+    settings = load_settings(TrainingSettings, args.settings)
+    if args.data is not None:
+        train, validation = _folders(args.data)
+        settings = replace(settings, train=train, validation=validation)
+    training = Training(settings, args.out, args.resume)
     with _progress() as progress:
         total = training.settings.epochs * training.steps_per_epoch
         task = progress.add_task('steps', total=total)
@@ -97,6 +116,14 @@ def run_train(args: argparse.Namespace) -> int:
         training.run(report, lambda record: progress.console.print(_epoch_line(record)))
     draw_history(args.out)
     return 0
+
+
+def _folders(data: Path) -> tuple[str, str]:
+    """Return the folders of a data set for training and validation; '' is the last tenth."""
+    if (data / 'train').is_dir():
+        validation = data / 'val'
+        return str(data / 'train'), str(validation) if validation.is_dir() else ''
+    return str(data), ''
 
 
 def _epoch_line(record: dict) -> str:
@@ -116,9 +143,27 @@ def run_export(args: argparse.Namespace) -> int:
     from synthex_ros.learning.export import export
 
     command = shlex.join(['synthex', *sys.argv[1:]])
-    manifest = export(args.checkpoint, args.out, args.test, [*args.made_by, command])
+    run, target = args.checkpoint, args.model or args.out
+    checkpoint = run / 'best.pt' if run.is_dir() else run
+    manifest = export(checkpoint, target, args.test, [*args.made_by, command])
     console = Console()
     for part in ('validation', 'test', 'inference_ms'):
         if part in manifest:
             console.print({part: manifest[part]})
+    return 0
+
+
+def run_study(args: argparse.Namespace) -> int:
+    """Run a study, or go on with it, and print its tables."""
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from synthex_ros.learning.study import Study, StudySettings, table
+    from synthex_ros.settings import load_settings
+
+    console = Console()
+    settings = load_settings(StudySettings, args.settings)
+    study = Study(args.name, settings, args.out, lambda line: console.print(line, style='dim'))
+    console.print(Markdown(table(study.run())))
     return 0

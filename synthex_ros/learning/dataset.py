@@ -14,26 +14,31 @@ from synthex_ros.learning.coco import VISIBLE, CocoFolder
 from synthex_ros.learning.labelled import Labelled
 from synthex_ros.tracking.model import normalise
 
+VALIDATION_SHARE = 0.1
+"""Last part of a folder that is kept from training where there is no other validation."""
+
 
 class FrameSet:
-    """The first frames of a COCO folder; nothing of an image is kept in memory.
+    """Some frames of a COCO folder in order; nothing of an image is kept in memory.
 
     Args:
         root: the folder.
         limit: how many frames; default all.
+        first: the first one.
 
     Raises:
         FileNotFoundError: no data set.
     """
 
-    def __init__(self, root: str | Path, limit: int | None = None) -> None:
+    def __init__(self, root: str | Path, limit: int | None = None, first: int = 0) -> None:
         # Threads of OpenCV only get in the way of loader processes.
         cv2.setNumThreads(1)
         self.folder = CocoFolder(root)
-        self._rows = min(limit or len(self.folder.images), len(self.folder.images))
+        last = len(self.folder.images)
+        self._rows = range(first, last if limit is None else min(first + limit, last))
 
     def __len__(self) -> int:
-        return self._rows
+        return len(self._rows)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -52,19 +57,19 @@ class FrameSet:
 
     def image(self, row: int) -> dict[str, Any]:
         """Return COCO's entry of frame `row`."""
-        return self.folder.images[row]
+        return self.folder.images[self._rows[row]]
 
     def counts(self, row: int) -> NDArray[np.uint16]:
         """Return the radiograph of frame `row`, larger = more X-rays, shape (rows, columns)."""
-        return self.folder.counts(row)
+        return self.folder.counts(self._rows[row])
 
     def mask(self, row: int) -> NDArray[np.uint8]:
         """Return the class ids of frame `row`, shape (rows, columns)."""
-        return self.folder.mask(row)
+        return self.folder.mask(self._rows[row])
 
     def landmarks(self, row: int) -> NDArray[np.float64]:
         """Return (u, v, visible) of frame `row`, shape (L, 3); visible is 0 or 1."""
-        points = self.folder.keypoints(row)
+        points = self.folder.keypoints(self._rows[row])
         points[:, 2] = points[:, 2] >= VISIBLE
         return points
 
@@ -76,3 +81,53 @@ class FrameSet:
         """Yield (counts, mask, landmarks) of every frame."""
         for row in range(len(self)):
             yield self.counts(row), self.mask(row), self.landmarks(row)
+
+
+def training_sets(train: str, validation: str, frames: int) -> tuple[FrameSet, FrameSet]:
+    """Return the frames to train on and those to validate on.
+
+    Without a folder for validation the last tenth of the frames is kept for it, from the start of
+    a C-arm view on: no view is in both.
+
+    Args:
+        train: folder of training frames.
+        validation: folder of validation frames, or empty.
+        frames: how many training frames to use; 0 is all.
+
+    Raises:
+        FileNotFoundError: no data.
+        ValueError: both folders were generated with one seed, or one folder is too small to split.
+    """
+    if validation:
+        sets = FrameSet(train, frames or None), FrameSet(validation)
+        check_disjoint(*sets)
+        return sets
+    whole = FrameSet(train)
+    cut = len(whole) - max(1, round(VALIDATION_SHARE * len(whole)))
+    while (
+        cut > 0
+        and _camera(whole, cut) is not None
+        and _camera(whole, cut) == _camera(whole, cut - 1)
+    ):
+        cut -= 1
+    if cut < 1:
+        raise ValueError(f'{train} has too few views to keep some for validation; name a folder')
+    return FrameSet(train, min(frames or cut, cut)), FrameSet(train, first=cut)
+
+
+def _camera(frames: FrameSet, row: int) -> Any:
+    return frames.image(row).get('camera')
+
+
+def check_disjoint(train: FrameSet, validation: FrameSet) -> None:
+    """Check that no C-arm view can be in both sets.
+
+    Raises:
+        ValueError: both were generated with one seed.
+    """
+    seeds = train.info.get('seed'), validation.info.get('seed')
+    if seeds[0] is not None and seeds[0] == seeds[1]:
+        raise ValueError(
+            f'training and validation frames were both made with seed {seeds[0]} and share their '
+            'views; generate one of them with another --seed'
+        )

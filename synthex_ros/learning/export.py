@@ -155,7 +155,8 @@ def export(
     network, metadata = restore(state)
     write_onnx(network, metadata, path)
     model = TrackerModel(path, threads=2)
-    samples = [counts for counts, _, _ in FrameSet(state['settings']['validation'], 8)]
+    used = state['settings']
+    samples = [counts for counts, _, _ in FrameSet(used['validation'] or used['train'], 8)]
     worst = difference(network, model, samples)
     if worst > TOLERANCE:
         raise RuntimeError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ from synthex_ros.learning.sites import Site, find_sites
 from synthex_ros.learning.truth import keypoints_of, local_contrast, open_mask
 from synthex_ros.settings import as_plain
 from synthex_ros.xray.projector import Projector
-from synthex_ros.xray.renderer import Radiograph, Renderer, Technique
+from synthex_ros.xray.realism import realism
+from synthex_ros.xray.renderer import ENERGIES, Radiograph, Renderer, Technique
 from synthex_ros.xray.scene import Scene
 from synthex_ros.xray.shear_warp import ShearWarpProjector
 
@@ -128,10 +129,11 @@ class FrameMaker:
         anatomy = draw_anatomy(sampling.anatomies, sampling.phantom_count, rng)
         patient = self._patient(anatomy)
         seen = draw_view(sampling, patient.scene.volume.centre_patient_m, rng)
-        imaging = draw_imaging(sampling.imaging, rng)
+        imaging = draw_imaging(sampling.imaging, rng).simplified(sampling.realism)
         renderer = Renderer(
             patient.scene,
             detector=imaging.detector,
+            energies=realism(sampling.realism).energies or ENERGIES,
             projector=patient.projector,
             supersampling=SUPERSAMPLING,
             cached_layers=2,
@@ -150,7 +152,8 @@ class FrameMaker:
         if name not in self._patients:
             volume = load_anatomy(name)
             pose = make_pose(None, -volume.centre_patient_m)
-            scene = Scene(volume, self.sampling.materials, world_from_patient=pose)
+            materials = realism(self.sampling.realism).materials or self.sampling.materials
+            scene = Scene(volume, materials, world_from_patient=pose)
             self._patients[name] = _Patient(
                 scene, ShearWarpProjector(ANATOMY_PX), find_sites(volume)
             )
@@ -322,10 +325,10 @@ class FrameWriter:
     def __init__(self, sampling: SceneSampling, seed: int, root: str, threads: int) -> None:
         import numba
 
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(threads, numba.get_num_threads()))
         self._maker, self._root = FrameMaker(sampling, seed), root
 
-    def __call__(self, indices: list[int]) -> list[dict[str, Any]]:
+    def __call__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """Write some frames of one view."""
         items = []
         for index in indices:

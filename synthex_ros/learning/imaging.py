@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from synthex_ros.xray.exposure_control import ExposureControl
 from synthex_ros.xray.focal_spot import FocalSpot
 from synthex_ros.xray.imaging_chain import Heel, ImagingChain
 from synthex_ros.xray.lag import Lag
+from synthex_ros.xray.realism import realism
 from synthex_ros.xray.scatter import AntiScatterGrid, KernelScatter
 
 _CATHODES = ('+x', '-x', '+y', '-y')
@@ -93,6 +94,11 @@ class ImagingSample:
     control: ExposureControl
     chain: ImagingChain
     detector: Detector
+
+    def simplified(self, level: str) -> ImagingSample:
+        """Return the sample without what a level of realism leaves out."""
+        detector, chain = realism(level).applied(self.detector, self.chain)
+        return replace(self, detector=detector, chain=chain)
 
 
 def draw_imaging(sampling: ImagingSampling, rng: np.random.Generator) -> ImagingSample:

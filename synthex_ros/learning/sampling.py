@@ -24,6 +24,7 @@ from synthex_ros.geometry import (
 from synthex_ros.learning.anatomies import check_weights
 from synthex_ros.learning.distractors import Distractors
 from synthex_ros.learning.imaging import ImagingSampling
+from synthex_ros.xray.realism import realism
 
 Array = NDArray[np.float64]
 Box = tuple[float, float, float, float]
@@ -45,6 +46,8 @@ class SceneSampling:
             procedural torsos of which no two are alike.
         phantom_count: how many phantoms there are.
         materials: what voxels are made of: 'detailed', 'standard', 'heuristic' or 'naive'.
+        realism: 'realistic', or SyntheX's simpler levels 'heuristic' and 'naive', which leave
+            physics out (`synthex_ros.xray.realism`).
         image_px: side of the square image [px].
         frames_per_view: device poses for a C-arm view; its anatomy is rendered once.
         primary_deg: LAO (+) / RAO (-) angle.
@@ -73,6 +76,7 @@ class SceneSampling:
     )
     phantom_count: int = 6
     materials: str = 'detailed'
+    realism: str = 'realistic'
     image_px: int = 512
     frames_per_view: int = 2
     primary_deg: tuple[float, float] = (-40.0, 40.0)
@@ -98,6 +102,7 @@ class SceneSampling:
             if isinstance(value, Mapping):
                 object.__setattr__(self, name, _nested(kind, name, value))
         check_weights(self.anatomies)
+        realism(self.realism)
         for name in ('phantom_count', 'frames_per_view'):
             if getattr(self, name) < 1:
                 raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')

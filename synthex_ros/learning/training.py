@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from synthex_ros.learning.batches import RandomizedFrames, epoch_loader
-from synthex_ros.learning.dataset import FrameSet
+from synthex_ros.learning.dataset import FrameSet, training_sets
 from synthex_ros.learning.geometry_transforms import Placement
 from synthex_ros.learning.losses import heatmap_loss, mask_loss
 from synthex_ros.learning.measure import score_frames, summarise
@@ -39,7 +39,8 @@ class TrainingSettings:
 
     Attributes:
         train: folder of training frames.
-        validation: folder of validation frames, made with another seed.
+        validation: folder of validation frames, made with another seed; empty keeps the last
+            tenth of the training frames.
         frames: how many training frames to use; 0 is all.
         epochs: passes over the frames.
         batch_size: crops a step.
@@ -107,9 +108,9 @@ class Training:
         self.root.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(settings.threads)
         torch.manual_seed(settings.seed)
-        self._frames = FrameSet(settings.train, settings.frames or None)
-        self._validation = FrameSet(settings.validation)
-        check_disjoint(self._frames, self._validation)
+        self._frames, self._validation = training_sets(
+            settings.train, settings.validation, settings.frames
+        )
         self.metadata = make_metadata(settings)
         network = build_network(
             settings.network, len(self.metadata.landmarks), len(self.metadata.classes)
@@ -298,20 +299,6 @@ def _separation_px(frames: FrameSet) -> float | None:
         seen = [(u, v) for u, v, visible in frames.landmarks(row) if visible]
         greatest = max([greatest, *(math.dist(a, b) for a, b in itertools.combinations(seen, 2))])
     return round(1.1 * greatest, 1) or None
-
-
-def check_disjoint(train: FrameSet, validation: FrameSet) -> None:
-    """Check that no C-arm view can be in both sets.
-
-    Raises:
-        ValueError: both were generated with one seed.
-    """
-    seeds = train.info.get('seed'), validation.info.get('seed')
-    if seeds[0] is not None and seeds[0] == seeds[1]:
-        raise ValueError(
-            f'training and validation frames were both made with seed {seeds[0]} and share their '
-            'views; generate one of them with another --seed'
-        )
 
 
 def predictor(network: nn.Module) -> Callable[[np.ndarray], Prediction]:

@@ -43,9 +43,9 @@ def keypoints_of(
         shown: landmarks that something of the device is seen of, shape (L,).
     """
     top, bottom, left, right = field_px
-    corner = np.array([left, top]) + margin_px
-    size = (bottom - top - 2 * margin_px, right - left - 2 * margin_px)
-    visible = inside(points_px - corner, size) & shown
+    low = np.array([left, top]) - 0.5 + margin_px
+    high = np.array([right, bottom]) - 0.5 - margin_px
+    visible = np.all((points_px >= low) & (points_px < high), axis=-1) & shown
     on_image = inside(points_px, (shape_px[0], shape_px[1]))
     level = np.where(visible, VISIBLE, np.where(on_image, LABELLED, 0))
     return np.column_stack([np.where(level[:, None] > 0, points_px, 0.0), level])

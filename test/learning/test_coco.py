@@ -14,7 +14,7 @@ from synthex_ros.learning.coco import (
     segmentation,
     write_image,
 )
-from synthex_ros.learning.dataset import FrameSet
+from synthex_ros.learning.dataset import FrameSet, training_sets
 from synthex_ros.learning.sampling import SceneSampling
 from synthex_ros.settings import as_plain, load_settings
 from synthex_ros.tracking.model import normalise
@@ -196,3 +196,21 @@ def test_settings_are_read_from_yaml_and_checked(tmp_path):
             load_settings(SceneSampling, path)
     with pytest.raises(FileNotFoundError, match='see config/'):
         load_settings(SceneSampling, tmp_path / 'none.yaml')
+
+
+def test_the_last_tenth_is_kept_for_validation_from_the_start_of_a_view_on(tmp_path):
+    """40 frames, 3 a view: row 36 begins a view, 37 to 39 and 35 are in others."""
+    writer = CocoWriter(tmp_path, INFO, [CATEGORY])
+    for index in range(40):
+        name = f'{index:06d}.png'
+        image = {'id': index, 'file_name': name, 'width': 2, 'height': 2, 'camera': index // 3}
+        writer.append([{'image': image, 'annotations': []}])
+    writer.finish()
+    train, validation = training_sets(str(tmp_path), '', 0)
+    assert (len(train), len(validation)) == (36, 4)
+    assert validation.image(0)['id'] == 36
+    assert len(training_sets(str(tmp_path), '', 10)[0]) == 10
+    views = [
+        {part.image(row)['camera'] for row in range(len(part))} for part in (train, validation)
+    ]
+    assert not views[0] & views[1]

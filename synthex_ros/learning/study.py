@@ -17,12 +17,10 @@ from typing import Any
 from synthex_ros.anatomy.samples import find_head
 from synthex_ros.evaluation.model_evaluation import OnnxPredictor
 from synthex_ros.evaluation.model_report import report_model
-from synthex_ros.learning.export import export
 from synthex_ros.learning.generate import generate
 from synthex_ros.learning.imaging import ImagingSampling
 from synthex_ros.learning.sampling import SceneSampling
 from synthex_ros.learning.study_arms import ARMS, Arm, changed_scene
-from synthex_ros.learning.training import Training, TrainingSettings
 from synthex_ros.settings import as_plain, load_settings
 
 UNSEEN_IMAGING = ImagingSampling(
@@ -91,6 +89,8 @@ class Study:
         root: str | Path,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        from synthex_ros.learning.training import TrainingSettings
+
         if name not in ARMS:
             raise ValueError(f'study must be one of {", ".join(ARMS)}, got {name!r}')
         self.name, self.settings, self.root, self._say = name, settings, Path(root), say
@@ -141,6 +141,9 @@ class Study:
 
     def _train(self, arm: Arm) -> Path:
         """Train an arm, unless it is, and return its model file."""
+        from synthex_ros.learning.export import export
+        from synthex_ros.learning.training import Training
+
         run = self.root / 'runs' / slug(arm.name)
         model = run / 'model.onnx'
         if model.is_file():

@@ -26,7 +26,7 @@ from synthex_ros.anatomy import load_sample
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.mesh import continuum_bodies
 from synthex_ros.geometry import CArm, make_pose, rotation
-from synthex_ros.xray.device_layer import change_behind, label_image, trace_bodies
+from synthex_ros.xray.device_layer import behind_devices, label_image, trace_bodies
 from synthex_ros.xray.imaging_chain import ImagingChain
 from synthex_ros.xray.parallel import parallel
 from synthex_ros.xray.renderer import ANATOMY_PX, Renderer
@@ -60,11 +60,11 @@ def frame_times(renderer: Renderer, pixels: int, frames: int, threads: int) -> d
         with parallel(threads):
             devices = trace_bodies(bodies, view)
             marks.append(time.perf_counter())
-            changed = change_behind(devices, layer, renderer.scene, beam, chain.focal_spot)
+            covered = behind_devices(devices, layer, renderer.scene, beam, chain.focal_spot)
             marks.append(time.perf_counter())
             renderer.detector.expose(
                 layer.signal_kev, layer.variance_kev2, beam.gain_counts_kev(view.geometry),
-                view.geometry.pixel_pitch_m, rng, changed, layer.scatter, memory, 1 / 30, maps,
+                view.geometry.pixel_pitch_m, rng, covered, layer.scatter, memory, 1 / 30, maps,
             )  # fmt: skip
             marks.append(time.perf_counter())
             label_image(devices, view.geometry.shape_px)

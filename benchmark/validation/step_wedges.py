@@ -14,7 +14,7 @@ from synthex_ros.bodies import Body, TriangleMesh
 from synthex_ros.geometry import CArm, View, make_pose
 from synthex_ros.xray.anatomy_layer import expose_anatomy
 from synthex_ros.xray.beam import Beam, Technique
-from synthex_ros.xray.device_layer import signal_behind, trace_bodies
+from synthex_ros.xray.device_layer import behind_devices, trace_bodies
 from synthex_ros.xray.renderer import Renderer
 from synthex_ros.xray.scene import Scene
 from synthex_ros.xray.shear_warp import ShearWarpProjector
@@ -55,7 +55,9 @@ def mesh_step(renderer: Renderer, view: View, material: str, thickness_cm: float
     """Return the rendered signal behind a plate drawn as a mesh [keV], (rows, columns)."""
     devices = trace_bodies([plate(view, material, thickness_cm)], view)
     layer, beam = renderer.anatomy(view), renderer.beam()
-    return signal_behind(devices, layer, renderer.scene, beam).values[0].reshape(PIXELS, PIXELS)
+    covered, signal = behind_devices(devices, layer, renderer.scene, beam), layer.signal_kev.copy()
+    signal[covered.pixels()] = covered.values[0]
+    return signal
 
 
 def ct_step(view: View, beam: Beam, voxels: int) -> np.ndarray:

@@ -17,19 +17,19 @@ from synthex_ros.xray.parallel import parallel
 
 
 @dataclass(frozen=True, eq=False)
-class ChangedPixels:
-    """What is added to signal and variance of some pixels of an image, as spans of its rows.
+class CoveredPixels:
+    """Signal and variance of some pixels of an image, such as those behind devices, by rows.
 
     Attributes:
         starts: the span of row r has the places starts[r] to starts[r + 1], shape (rows + 1,),
             int64.
         first: first column of each span, shape (rows,), int32.
-        change: of signal [keV] and variance [keV^2], shape (2, n), float32.
+        values: signal [keV] and variance [keV^2], shape (2, n), float32.
     """
 
     starts: NDArray[np.int64]
     first: NDArray[np.int32]
-    change: NDArray[np.float32]
+    values: NDArray[np.float32]
 
     def pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return rows and columns of the places, shape (n,) each."""
@@ -51,7 +51,7 @@ class ScatteredSignal:
     quantum_kev: float
 
 
-_NO_PIXELS = ChangedPixels(
+_NO_PIXELS = CoveredPixels(
     np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros((2, 0), np.float32)
 )
 _NOTHING = np.zeros((0, 0), np.float32)
@@ -121,7 +121,7 @@ class Detector:
         gain_counts_kev: float,
         pixel_pitch_m: tuple[float, float],
         rng: np.random.Generator,
-        changed: ChangedPixels | None = None,
+        covered: CoveredPixels | None = None,
         scatter: ScatteredSignal | None = None,
         memory: LagMemory | None = None,
         interval_s: float = 1 / 15,
@@ -139,7 +139,7 @@ class Detector:
             gain_counts_kev: counts per absorbed keV.
             pixel_pitch_m: detector pitch as (row, column) [m].
             rng: source of this frame's noise key.
-            changed: what devices change.
+            covered: pixels where other values hold.
             scatter: what scattered quanta add.
             memory: what earlier frames left behind; brought up to date.
             interval_s: time since the frame before [s]; only lag asks.
@@ -148,7 +148,7 @@ class Detector:
         Returns:
             Counts, shape (rows, columns), uint16; saturated pixels are `full_scale`.
         """
-        pixels = changed or _NO_PIXELS
+        pixels = covered or _NO_PIXELS
         taps = [blur_taps(self.blur_m / pitch) for pitch in pixel_pitch_m]
         counts = np.empty(signal_kev.shape, np.uint16)
         with parallel():
@@ -157,7 +157,7 @@ class Detector:
                 variance_kev2,
                 pixels.starts,
                 pixels.first,
-                pixels.change,
+                pixels.values,
                 scatter.signal_kev if scatter else _NOTHING,
                 np.float32(scatter.quantum_kev if scatter else 0),
                 np.float32(1 / self.swank_factor if self.quantum_noise else 0),

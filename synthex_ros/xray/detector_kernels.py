@@ -148,14 +148,14 @@ def _remember(value, memory, row, kept, decays, raw):
 
 @nb.njit(parallel=True, fastmath=True, cache=True)
 def expose_frame(
-    signal, variance, starts, first_column, change, scatter, scatter_kev, light, key, normals,
+    signal, variance, starts, first_column, values, scatter, scatter_kev, light, key, normals,
     down, across, memory, kept, decays, gain, noise_counts, gain_map, offset_map, top, out,
 ):  # fmt: skip
     """Fill out (rows, columns), uint16, with a frame.
 
     signal, variance: expected energy [keV] and its variance [keV^2], (rows, columns).
-    starts, first_column, change: places starts[r] to starts[r + 1] of change (2, n) are added to
-        row r from a column on; starts is empty if there are none.
+    starts, first_column, values: places starts[r] to starts[r + 1] of values (2, n) hold in row r
+        from a column on; starts is empty if there are none.
     scatter, scatter_kev: coarse map (h, w) [keV] or (0, 0), and the mean energy of its quanta.
     memory, kept, decays: (n, rows, columns) states of lag, their shares and decay a frame.
     gain_map, offset_map: (rows, columns) or (0, 0).
@@ -180,8 +180,7 @@ def expose_frame(
             if starts.size > 0:
                 begin, left = starts[row], first_column[row]
                 for i in range(starts[row + 1] - begin):
-                    mean[left + i] += change[0, begin + i]
-                    spread[left + i] += change[1, begin + i]
+                    mean[left + i], spread[left + i] = values[0, begin + i], values[1, begin + i]
             if scatter.shape[0] > 0:
                 _add_scatter(wide, scatter_kev, row, rows, mean, spread)
             _fill_normals(normals, key, row, random)

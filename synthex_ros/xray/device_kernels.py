@@ -128,11 +128,11 @@ def place_device(
 
 
 @nb.njit(parallel=True, fastmath=True, cache=True)
-def change_behind(
+def behind_devices(
     area, rows_at, columns_at, removed, paths, mu, mu_device, weights, piercing, slope, profile,
-    signal, variance, starts, first, change,
+    signal, variance, starts, first, values,
 ):  # fmt: skip
-    """Fill change (2, n) with what devices change of signal and variance (R, C); 0 without a path.
+    """Fill values (2, n), signal and variance behind devices; those of (R, C) without a path.
 
     removed (M, n) is taken off the area densities between the samples (M, h, w); paths (D, n) are
     in metres. rows_at, columns_at: places and weights of the pixels' four samples. profile (R, C)
@@ -168,7 +168,7 @@ def change_behind(
             for i in range(size):
                 fall[i] *= factors[i]
         depth = np.empty(size, np.float32)
-        s, v = change[0, begin:end], change[1, begin:end]
+        s, v = values[0, begin:end], values[1, begin:end]
         s[:], v[:] = np.float32(0), np.float32(0)
         for k in range(nodes):
             depth[:] = np.float32(0)
@@ -193,20 +193,25 @@ def change_behind(
                 total[i] += amount[i]
         old, old_variance = signal[row, left : left + size], variance[row, left : left + size]
         for i in range(size):
-            crossed = np.float32(total[i] > 0)
-            s[i] = crossed * (s[i] - old[i])
-            v[i] = crossed * (v[i] - old_variance[i])
+            if not total[i] > 0:
+                s[i], v[i] = old[i], old_variance[i]
 
 
 @nb.njit(parallel=True, fastmath=True, cache=True)
-def blur_spans(starts, first, change, down, across, out):
-    """Fill out (2, n) with change (2, n) after a separable spread; it is 0 beyond the spans."""
+def blur_spans(starts, first, values, signal, variance, down, across, out):
+    """Fill out (2, n) with signal and variance (R, C) and the spread of what values change there.
+
+    Beyond the spans nothing is changed.
+    """
     rows, side, reach = starts.size - 1, across.size // 2, down.size // 2
-    wide = np.zeros(change.shape, np.float32)
+    wide = np.zeros(values.shape, np.float32)
     for row in nb.prange(rows):
-        size = starts[row + 1] - starts[row]
+        size, left = starts[row + 1] - starts[row], first[row]
+        line = np.empty(size, np.float32)
         for image in range(2):
-            line = change[image, starts[row] : starts[row + 1]]
+            old = signal[row] if image == 0 else variance[row]
+            for i in range(size):
+                line[i] = values[image, starts[row] + i] - old[left + i]
             sums = wide[image, starts[row] : starts[row + 1]]
             for tap in range(across.size):
                 shift, weight = tap - side, across[tap]
@@ -216,7 +221,9 @@ def blur_spans(starts, first, change, down, across, out):
         size, left = starts[row + 1] - starts[row], first[row]
         for image in range(2):
             sums = out[image, starts[row] : starts[row + 1]]
-            sums[:] = np.float32(0)
+            old = signal[row] if image == 0 else variance[row]
+            for i in range(size):
+                sums[i] = old[left + i]
             for tap in range(down.size):
                 other, weight = row + tap - reach, down[tap]
                 if other < 0 or other >= rows:

@@ -13,7 +13,7 @@ from synthex_ros.geometry import ProjectionGeometry, View, invert_pose, transfor
 from synthex_ros.xray import device_kernels
 from synthex_ros.xray.anatomy_layer import AnatomyLayer, falloff, weakened
 from synthex_ros.xray.beam import Beam
-from synthex_ros.xray.detector import ChangedPixels
+from synthex_ros.xray.detector import CoveredPixels
 from synthex_ros.xray.focal_spot import FocalSpot
 from synthex_ros.xray.mesh_tracer import PathLayer, trace
 from synthex_ros.xray.projector import Rays, rays_in_grid
@@ -101,14 +101,14 @@ def _in_source(
     return np.concatenate(corners), faces
 
 
-def change_behind(
+def behind_devices(
     devices: Sequence[DeviceLayer],
     anatomy: AnatomyLayer,
     scene: Scene,
     beam: Beam,
     focal_spot: FocalSpot | None = None,
-) -> ChangedPixels | None:
-    """Return what devices change of an anatomy's signal, or None without devices.
+) -> CoveredPixels | None:
+    """Return the signal of the pixels that devices change, or None without devices.
 
     With a focal spot the change is blurred by it, at the devices' mean distance.
     """
@@ -128,8 +128,8 @@ def change_behind(
         _place(
             item, geometry, rays, scene, starts, first, paths[solids.index(item.material)], removed
         )
-    change, grid = np.empty((2, count), np.float32), anatomy.grid
-    device_kernels.change_behind(
+    values, grid = np.empty((2, count), np.float32), anatomy.grid
+    device_kernels.behind_devices(
         anatomy.area_samples_g_cm2,
         (grid.rows.place, grid.rows.catmull_rom),
         (grid.columns.place, grid.columns.catmull_rom),
@@ -144,12 +144,13 @@ def change_behind(
         anatomy.variance_kev2,
         starts,
         first,
-        change,
+        values,
     )
     if taps is not None:
-        sharp, change = change, np.empty_like(change)
-        device_kernels.blur_spans(starts, first, sharp, *taps, change)
-    return ChangedPixels(starts, first, change)
+        sharp, values = values, np.empty_like(values)
+        images = anatomy.signal_kev, anatomy.variance_kev2
+        device_kernels.blur_spans(starts, first, sharp, *images, *taps, values)
+    return CoveredPixels(starts, first, values)
 
 
 def _distance_m(devices: Sequence[DeviceLayer]) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synthex_ros.geometry import ProjectionGeometry
 from synthex_ros.xray.anatomy_layer import AnatomyLayer
-from synthex_ros.xray.detector import ChangedPixels
+from synthex_ros.xray.detector import CoveredPixels
 from synthex_ros.xray.intensifier import ImageIntensifier
 
 Image = NDArray[np.float32]
@@ -48,20 +48,19 @@ class ExpectedImage:
 
 
 def compose(
-    layer: AnatomyLayer, changed: ChangedPixels | None, mask: NDArray[np.uint8]
+    layer: AnatomyLayer, covered: CoveredPixels | None, mask: NDArray[np.uint8]
 ) -> ExpectedImage:
     """Return anatomy, devices and scatter as one image.
 
     Args:
         layer: anatomy of the view.
-        changed: what devices change of signal and variance.
+        covered: signal and variance of the pixels that devices change.
         mask: body labels, shape (rows, columns).
     """
     primary, variance = layer.signal_kev.copy(), layer.variance_kev2.copy()
-    if changed is not None:
-        place = changed.pixels()
-        primary[place] += changed.change[0]
-        variance[place] += changed.change[1]
+    if covered is not None:
+        place = covered.pixels()
+        primary[place], variance[place] = covered.values
     scatter = np.zeros_like(primary)
     if layer.scatter is not None:
         size, coarse = primary.shape[::-1], layer.scatter.signal_kev

@@ -16,8 +16,8 @@ from synthex_ros.bodies import Body
 from synthex_ros.geometry import View, check_pose
 from synthex_ros.xray.anatomy_layer import AnatomyLayer, blend, expose_anatomy
 from synthex_ros.xray.beam import Beam, Technique
-from synthex_ros.xray.detector import ChangedPixels, Detector
-from synthex_ros.xray.device_layer import change_behind, label_image, trace_bodies
+from synthex_ros.xray.detector import CoveredPixels, Detector
+from synthex_ros.xray.device_layer import behind_devices, label_image, trace_bodies
 from synthex_ros.xray.dose import kerma_area_product_gy_m2
 from synthex_ros.xray.expected import ExpectedImage, compose
 from synthex_ros.xray.exposure_control import ExposureControl
@@ -247,19 +247,19 @@ class Renderer:
         """
         layer = self._layer(view, world_from_patient, technique, layer)
         with parallel(self.threads):
-            changed, mask = self._devices(bodies, layer)
+            covered, mask = self._devices(bodies, layer)
             signal, variance, scatter = layer.signal_kev, layer.variance_kev2, layer.scatter
             if self.chain.intensifier is not None:
-                image = self._expected(layer, changed, mask)
+                image = self._expected(layer, covered, mask)
                 signal, variance, mask = image.signal_kev, image.variance_kev2, image.mask
-                changed = scatter = None
+                covered = scatter = None
             counts = self.detector.expose(
                 signal,
                 variance,
                 self.beam(layer.technique).gain_counts_kev(view.geometry),
                 view.geometry.pixel_pitch_m,
                 rng,
-                changed,
+                covered,
                 scatter,
                 memory,
                 interval_s,
@@ -297,8 +297,8 @@ class Renderer:
         """
         layer = self._layer(view, world_from_patient, technique, layer)
         with parallel(self.threads):
-            changed, mask = self._devices(bodies, layer)
-            return self._expected(layer, changed, mask)
+            covered, mask = self._devices(bodies, layer)
+            return self._expected(layer, covered, mask)
 
     def project(self, view: View, points_world_m: ArrayLike) -> NDArray[np.float64]:
         """Return where points in `world` [m], (..., 3), are seen in the image, (u, v) [px].
@@ -328,17 +328,17 @@ class Renderer:
 
     def _devices(
         self, bodies: Sequence[Body], layer: AnatomyLayer
-    ) -> tuple[ChangedPixels | None, NDArray[np.uint8]]:
+    ) -> tuple[CoveredPixels | None, NDArray[np.uint8]]:
         """Return the pixels that bodies change, and the label image."""
         devices = trace_bodies(bodies, layer.view, self.supersampling)
         beam, spot = self.beam(layer.technique), self.chain.focal_spot
-        changed = change_behind(devices, layer, self.scene, beam, spot)
-        return changed, label_image(devices, layer.view.geometry.shape_px)
+        covered = behind_devices(devices, layer, self.scene, beam, spot)
+        return covered, label_image(devices, layer.view.geometry.shape_px)
 
     def _expected(
-        self, layer: AnatomyLayer, changed: ChangedPixels | None, mask: NDArray[np.uint8]
+        self, layer: AnatomyLayer, covered: CoveredPixels | None, mask: NDArray[np.uint8]
     ) -> ExpectedImage:
-        image, tube = compose(layer, changed, mask), self.chain.intensifier
+        image, tube = compose(layer, covered, mask), self.chain.intensifier
         return image if tube is None else image.through(tube, layer.view.geometry)
 
     def regulated(

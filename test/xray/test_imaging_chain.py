@@ -8,7 +8,7 @@ from synthex_ros.bodies import Body, TriangleMesh
 from synthex_ros.geometry import make_pose
 from synthex_ros.xray.collimator import Collimator
 from synthex_ros.xray.detector import Detector
-from synthex_ros.xray.device_layer import change_behind, trace_bodies
+from synthex_ros.xray.device_layer import behind_devices, trace_bodies
 from synthex_ros.xray.focal_spot import FocalSpot
 from synthex_ros.xray.imaging_chain import Heel, ImagingChain
 from synthex_ros.xray.lag import Lag
@@ -39,9 +39,9 @@ def image_with(made, bodies, seen=SEEN):
     """Expected signal with devices, shape (rows, columns)."""
     layer = made.anatomy(seen)
     devices = trace_bodies(bodies, seen)
-    changed = change_behind(devices, layer, made.scene, made.beam(), made.chain.focal_spot)
+    covered = behind_devices(devices, layer, made.scene, made.beam(), made.chain.focal_spot)
     signal = layer.signal_kev.copy()
-    signal[changed.pixels()] += changed.change[0]
+    signal[covered.pixels()] = covered.values[0]
     return signal
 
 

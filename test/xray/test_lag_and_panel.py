@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from synthex_ros.xray.detector import ChangedPixels, Detector, ScatteredSignal
+from synthex_ros.xray.detector import CoveredPixels, Detector, ScatteredSignal
 from synthex_ros.xray.lag import Lag, LagMemory
 from synthex_ros.xray.panel import FlatField, PanelMaps
 
@@ -99,14 +99,13 @@ def test_fewer_bits_lower_full_scale():
     assert Detector(bits=14).full_scale == 16383
 
 
-def test_changes_by_devices_are_added():
+def test_covered_pixels_take_their_own_values():
     signal, variance = flat(1_000.0)
     starts, first = np.zeros(SHAPE[0] + 1, np.int64), np.zeros(SHAPE[0], np.int32)
     starts[6:], first[5] = 2, 88
-    change = np.array([[-500, -800], [0, 0]], np.float32)
-    changed = ChangedPixels(starts, first, change)
+    covered = CoveredPixels(starts, first, np.array([[500, 200], [0, 0]], np.float32))
     sharp = Detector(blur_m=0.0, electronic_noise_counts=0.0)
-    counts = expose(signal, variance, sharp, changed=changed)
+    counts = expose(signal, variance, sharp, covered=covered)
     expected = np.full(SHAPE, 1_000)
     expected[5, [88, 89]] = [500, 200]
     np.testing.assert_array_equal(counts, expected)

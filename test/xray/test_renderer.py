@@ -8,7 +8,7 @@ from synthex_ros.geometry import CArm, make_pose, pose_from_parameters
 from synthex_ros.xray.attenuation import density_g_cm3, mass_attenuation_cm2_g
 from synthex_ros.xray.beam import Beam, Technique
 from synthex_ros.xray.detector import Detector
-from synthex_ros.xray.device_layer import change_behind, trace_bodies
+from synthex_ros.xray.device_layer import behind_devices, trace_bodies
 from synthex_ros.xray.renderer import Renderer
 from synthex_ros.xray.scene import Scene
 
@@ -35,10 +35,10 @@ def frame(made, bodies=(), seed=0, seen=SEEN, **kwargs):
 def expected_signal(made, bodies, seen=SEEN):
     layer = made.anatomy(seen)
     devices = trace_bodies(bodies, seen, made.supersampling)
-    changed = change_behind(devices, layer, made.scene, made.beam())
+    covered = behind_devices(devices, layer, made.scene, made.beam())
     signal = layer.signal_kev.copy()
-    if changed is not None:
-        signal[changed.pixels()] += changed.change[0]
+    if covered is not None:
+        signal[covered.pixels()] = covered.values[0]
     return signal
 
 

@@ -11,7 +11,7 @@ from synthex_ros.anatomy.tissue_rules import Contrast, Metal, Override
 from synthex_ros.bodies import Body, TriangleMesh
 from synthex_ros.geometry import CArm, make_pose
 from synthex_ros.xray.attenuation import density_g_cm3, mass_attenuation_cm2_g
-from synthex_ros.xray.device_layer import change_behind, trace_bodies
+from synthex_ros.xray.device_layer import behind_devices, trace_bodies
 from synthex_ros.xray.ray_marcher import RayMarcher
 from synthex_ros.xray.realism import REALISM, realism
 from synthex_ros.xray.renderer import Renderer
@@ -179,9 +179,9 @@ def test_water_takes_the_iodine_out_of_the_vessel_it_lies_in():
     box = Body(mesh, 'water', REST, 1)
     seen = view(pixels=65)
     layer = made.anatomy(seen)
-    changed = change_behind(trace_bodies([box], seen), layer, made.scene, made.beam())
+    covered = behind_devices(trace_bodies([box], seen), layer, made.scene, made.beam())
     signal = layer.signal_kev.copy()
-    signal[changed.pixels()] += changed.change[0]
+    signal[covered.pixels()] = covered.values[0]
     rest = layer.area_density_g_cm2[:, 32, 32] - 2.0 * blood
     beam, mu = made.beam(), made.beam().mass_attenuation_cm2_g((*names, 'water'))
     weights = beam.pixel_weights(seen.geometry)[0]

@@ -25,6 +25,8 @@ class TrackedFrame:
         score: confidence of the tip, 0..1.
         tip_world_m: tip in `world` [m], shape (3,).
         covariance_m2: covariance of `tip_world_m` [m^2], shape (3, 3).
+        shape_world_m: landmarks in `world` from the back to the tip, shape (N, 3) [m]; None
+            where the tracker gives the tip alone.
     """
 
     stamp_ns: int
@@ -34,6 +36,7 @@ class TrackedFrame:
     score: float = 0.0
     tip_world_m: Array | None = None
     covariance_m2: Array | None = None
+    shape_world_m: Array | None = None
 
 
 @dataclass(frozen=True)

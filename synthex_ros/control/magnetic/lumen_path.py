@@ -1,0 +1,223 @@
+"""A path through vessels, and how fast a wire is fed along it.
+
+The tip is aimed at a point ahead on the path (pure pursuit; Coulter, CMU-RI-TR-92-01), and feeding
+waits for steering: it slows while the field turns, where the wall is pressed, and at the end. A
+tip that is fed and does not get on has caught on something: it is drawn back and aimed anew, a
+little further over at every attempt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+MODES = ('automatic', 'confirm')
+
+
+class Waypoint(Protocol):
+    """A place to stop at."""
+
+    arc_m: float
+
+
+class Planned(Protocol):
+    """What is asked of a planned path; `planner.PlannedPath` has it."""
+
+    points_m: Array
+    arc_m: Array
+
+    @property
+    def waypoints(self) -> tuple[Waypoint, ...]:
+        """Places where a user confirms."""
+        ...
+
+    @property
+    def length_m(self) -> float:
+        """Length [m]."""
+        ...
+
+    def at(self, arc_m: float) -> Array:
+        """Return the point at a distance from the entry, shape (3,) [m]."""
+        ...
+
+    def tangent(self, arc_m: float) -> Array:
+        """Return the direction there, shape (3,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class FeedSettings:
+    """How a wire is fed along a path.
+
+    Attributes:
+        speed_m_s: highest feeding speed [m/s].
+        lookahead_m: how far ahead of the tip the path is aimed at [m].
+        behind_m: how far behind the tip the wire's direction is that of the path [m].
+        field_off_rad: feeding stops while the field is this far from where it shall be [rad].
+        warn_force_n: wall force at which the wire is drawn back a little [N].
+        stop_force_n: wall force at which everything is held [N].
+        reach_m: distance from the end at which it is reached [m].
+        caught_m: fed without getting on by which the tip is taken as caught [m].
+        draw_back_m: how far it is then drawn back [m].
+    """
+
+    speed_m_s: float = 0.012
+    lookahead_m: float = 0.010
+    behind_m: float = 0.024
+    field_off_rad: float = 0.7
+    warn_force_n: float = 0.3
+    stop_force_n: float = 0.7
+    reach_m: float = 1.5e-3
+    caught_m: float = 8e-3
+    draw_back_m: float = 0.012
+
+    def __post_init__(self):
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise ValueError(f'{name} must be positive and finite, got {value!r}')
+        if self.warn_force_n >= self.stop_force_n:
+            raise ValueError(
+                f'warn_force_n must be below stop_force_n, got {self.warn_force_n} and '
+                f'{self.stop_force_n}'
+            )
+
+
+class LumenPath:
+    """A goal: follow a planned path to its end, or from waypoint to waypoint.
+
+    Args:
+        path: the planned path, in `world`.
+        settings: lookahead and speeds.
+        mode: 'automatic' runs to the end; 'confirm' waits at every waypoint for `confirm`.
+
+    Attributes:
+        arc_m: how far along the path the tip is [m].
+    """
+
+    mode = 'path'
+
+    def __init__(
+        self, path: Planned, settings: FeedSettings | None = None, mode: str = 'automatic'
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
+        self.path, self.settings = path, settings or FeedSettings()
+        stops = [point.arc_m for point in path.waypoints] if mode == 'confirm' else []
+        self._stops = sorted({*stops, path.length_m})
+        self.arc_m: float | None = None
+
+    @property
+    def stop_arc_m(self) -> float:
+        """Where the tip stops next, from the entry [m]."""
+        return self._stops[0]
+
+    @property
+    def remaining_m(self) -> float:
+        """Way to the next stop [m]."""
+        return self.stop_arc_m - (self.arc_m or 0.0)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the tip is at a waypoint and waits for `confirm`."""
+        return len(self._stops) > 1 and self.remaining_m <= self.settings.reach_m
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the tip is at the end."""
+        return len(self._stops) == 1 and self.remaining_m <= self.settings.reach_m
+
+    def confirm(self) -> bool:
+        """Let the tip go on from the waypoint where it waits; tell whether it did wait."""
+        if not self.waiting:
+            return False
+        self._stops.pop(0)
+        return True
+
+    def at(self, stamp_ns: int, tip_m: Array) -> tuple[Array, Array, float]:
+        """Return the point aimed at, and the path's direction times the feeding speed."""
+        arc = self.locate(tip_m)
+        goal = min(arc + self.settings.lookahead_m, self.path.length_m)
+        return self.path.at(goal), self.settings.speed_m_s * self.path.tangent(arc), np.inf
+
+    def locate(self, tip_m: Array) -> float:
+        """Return how far along the path a tip is [m]; it does not jump to another stretch."""
+        arcs, points = self.path.arc_m, self.path.points_m
+        near = np.ones(len(arcs), bool)
+        if self.arc_m is not None:
+            near = np.abs(arcs - self.arc_m) <= 0.02
+        index = np.flatnonzero(near)
+        away = np.linalg.norm(points[index] - tip_m, axis=1)
+        best = int(index[np.argmin(away)])
+        along = float((tip_m - points[best]) @ self.path.tangent(float(arcs[best])))
+        step = float(arcs[1] - arcs[0])
+        self.arc_m = float(np.clip(arcs[best] + np.clip(along, -step, step), 0, arcs[-1]))
+        return self.arc_m
+
+    def directions(self, tip_m: Array) -> tuple[Array, Array]:
+        """Return the direction of the path behind the tip, and from the tip to its aim, (3,)."""
+        arc = self.arc_m or 0.0
+        behind = self.path.tangent(max(0.0, arc - self.settings.behind_m))
+        end, ahead = self.path.length_m, arc + self.settings.lookahead_m
+        aim = self.path.at(min(ahead, end)) + max(0.0, ahead - end) * self.path.tangent(end)
+        return behind, (aim - tip_m) / max(float(np.linalg.norm(aim - tip_m)), 1e-9)
+
+
+class Feeder:
+    """Feeding along a `LumenPath`: slows, draws back, tries again.
+
+    Attributes:
+        attempts: how often the tip was caught at the present place.
+    """
+
+    def __init__(self, settings: FeedSettings) -> None:
+        self._settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self.attempts = 0
+        self._best_m, self._caught_at_m = -np.inf, np.inf
+        self._fed_at_best_m = 0.0
+        self._back_to_m: float | None = None
+
+    @property
+    def oversteer(self) -> float:
+        """Factor on the bend, above one after failed attempts."""
+        return 1.0 + 0.3 * (self.attempts % 5)
+
+    def speed_m_s(
+        self, path: LumenPath, insertion_m: float, field_off_rad: float, force_n: float
+    ) -> float:
+        """Return the feeding speed, negative to draw back [m/s].
+
+        Args:
+            path: the path with the tip's present place.
+            insertion_m: present insertion [m].
+            field_off_rad: angle between the field and where it shall be [rad].
+            force_n: newest force on the wall [N].
+        """
+        s, arc = self._settings, path.arc_m or 0.0
+        if arc > self._best_m + 2e-3:
+            self._best_m, self._fed_at_best_m = arc, insertion_m
+        if arc > self._caught_at_m + 8e-3:
+            self.attempts, self._caught_at_m = 0, np.inf
+        if self._back_to_m is not None:
+            if insertion_m > self._back_to_m:
+                return -s.speed_m_s
+            self._back_to_m, self._fed_at_best_m = None, insertion_m + s.draw_back_m
+        if path.arrived or path.waiting:
+            return 0.0
+        if insertion_m - self._fed_at_best_m > s.caught_m or force_n >= s.warn_force_n:
+            self.attempts, self._caught_at_m = self.attempts + 1, self._best_m
+            self._back_to_m = max(0.0, insertion_m - s.draw_back_m)
+            return -s.speed_m_s
+        turned = float(np.clip(1 - field_off_rad / s.field_off_rad, 0, 1))
+        pressed = float(np.clip(2 * (1 - force_n / s.warn_force_n), 0.15, 1))
+        slowing = float(np.clip(path.remaining_m / 8e-3, 0.15, 1))
+        return s.speed_m_s * turned * min(pressed, slowing)

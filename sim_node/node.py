@@ -7,6 +7,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from sim_node.clockwork import Clockwork
+from sim_node.field_input import FieldInput, Follow
 from sim_node.params import SimParams
 from sim_node.publisher import SimPublisher
 from sim_node.settings import room_settings
@@ -16,6 +17,7 @@ from synthex_ros.ros.managed_node import ManagedNode, run
 from synthex_ros.simulation.build import build_room
 from synthex_ros.simulation.carm_axes import NAMES as CARM_JOINTS
 from synthex_ros.simulation.channel import FrameChannel
+from synthex_ros.simulation.driven_magnetic import DrivenMagnetic
 from synthex_ros.simulation.simulator import Simulator
 
 PARAMS = SimParams
@@ -40,7 +42,7 @@ class SimNode(ManagedNode):
         )
         self.simulator = Simulator(
             self.room,
-            self.device.hold,
+            self.device.make_safe,
             channel,
             round(1e9 / params.frame_rate_hz),
             params.command_timeout_s,
@@ -62,8 +64,8 @@ class SimNode(ManagedNode):
         self.every(1 / self.params.joint_state_rate_hz, self._report_joints)
 
     def deactivate(self) -> None:
-        """Hold the device, then fall silent."""
-        self.device.hold()
+        """Hold the device and take its field away, then fall silent."""
+        self.device.make_safe()
 
     def _report(self) -> Report:
         values = {
@@ -76,13 +78,20 @@ class SimNode(ManagedNode):
             'air_kerma_gy': self.room.air_kerma_gy,
             'fault': self.device.fault,
             **{f'rejected_{kind}': count for kind, count in self.device.rejections.items()},
+            **self.device.report(),
         }
+        if self.field_input is not None:
+            values['incomplete_commands'] = self.field_input.incomplete
         if self.device.fault:
             return Report(self.device.fault, values, ERROR)
         return Report('running' if self._started else 'waiting for subscribers', values)
 
     def _listen(self) -> None:
-        self.subscribe(JointState, topics.SERVO_JP, self._on_servo, qos.CONTROL)
+        self.field_input: FieldInput | None = None
+        if isinstance(self.device, DrivenMagnetic):
+            self.field_input = FieldInput(self, self.device, self._on_command)
+        else:
+            self.subscribe(JointState, topics.SERVO_JP, self._on_servo, qos.CONTROL)
         self.subscribe(JointTrajectory, topics.MOVE_JP, self._on_move, qos.CONTROL)
         self.subscribe(JointTrajectory, topics.CARM_MOVE_JP, self._on_carm_move, qos.CONTROL)
 
@@ -109,22 +118,30 @@ class SimNode(ManagedNode):
     def _ready(self) -> bool:
         if self.publisher.image_subscribers < self.params.wait_for_subscribers:
             return False
-        lockstep = self.params.time_mode == 'lockstep'
-        return not lockstep or self.count_publishers(topics.SERVO_JP) > 0
+        if self.params.time_mode != 'lockstep':
+            return True
+        if self.field_input is not None:
+            return self.field_input.connected
+        return self.count_publishers(topics.SERVO_JP) > 0
 
     def _report_joints(self) -> None:
         if self._started and self.params.time_mode != 'lockstep' and not self.clockwork.paused:
             self.simulator.measure()
 
     def _on_servo(self, message: JointState) -> None:
+        stamp_ns = messages.stamp_ns(message.header.stamp)
+
+        def follow(now_s: float) -> str | None:
+            return self.device.servo(message.name, message.position, stamp_ns * 1e-9, now_s)
+
+        self._on_command(stamp_ns, follow)
+
+    def _on_command(self, stamp_ns: int, follow: Follow) -> None:
         if self.state != 'active' or not self._started:
             return
-        stamp_ns = messages.stamp_ns(message.header.stamp)
         if not self.clockwork.answer(stamp_ns):
             return
-        reason = self.device.servo(
-            message.name, message.position, stamp_ns * 1e-9, self.clockwork.now_ns() * 1e-9
-        )
+        reason = follow(self.clockwork.now_ns() * 1e-9)
         if reason is None:
             self.simulator.commanded()
         else:
@@ -198,7 +215,7 @@ class SimNode(ManagedNode):
 
     def _on_unanswered(self, stamp_ns: int) -> None:
         self._unanswered += 1
-        self.device.hold()
+        self.device.make_safe()
         reason = (
             f'frame {stamp_ns * 1e-9:.3f} s had no answer in {self.params.answer_timeout_s:g} s: '
             'is a controller running?'

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from synthex_ros.devices.registry import DEVICES
 from synthex_ros.ros.parameters import bounded, choice, flag, numbers, text
+from synthex_ros.simulation.vessel_room import VESSELS
 from synthex_ros.xray.cuda.compute import COMPUTE
 
 TIME_MODES = ('real_time', 'paced', 'lockstep')
@@ -24,7 +26,7 @@ class SimParams:
     wait_for_subscribers: int = bounded(0, 0, 20, 'subscribers of carm/image_raw to wait for')
     seed: int = bounded(0, 0, 2**31 - 1, 'seed of noise, faults and device variation')
 
-    anatomy: str = text('chest', 'chest, head, phantom, or the path of a CT')
+    anatomy: str = text('chest', 'chest, head, phantom, vessel_phantom, or the path of a CT')
     isocenter_patient_m: tuple[float, ...] = numbers(
         [0.0, 0.0, 0.0], 'isocentre from the middle of the CT, left posterior superior [m]'
     )
@@ -93,6 +95,9 @@ class SimParams:
     orbital_rad: float = bounded(0.0, -1.92, 1.92, 'C-arm at start, positive to LAO [rad]')
     angulation_rad: float = bounded(0.0, -0.79, 0.79, 'C-arm at start, positive to CRAN [rad]')
 
+    device: str = choice('continuum', tuple(DEVICES), 'what is moved under the beam')
+    device_settings: str = text('{}', 'of a magnetic device, its parameters as a YAML mapping')
+    device_fluid: str = text('{}', 'round a device without tether, as a YAML mapping')
     device_base_pose: tuple[float, ...] = numbers(
         [0.0, 0.0, -0.06, 0.0, 0.0, 0.0], 'device base in world: x y z [m] roll pitch yaw [rad]'
     )
@@ -105,6 +110,31 @@ class SimParams:
     device_tendon_offset_m: float = bounded(0.0025, 1e-4, 0.03, 'tendon to centre line [m]')
     device_backlash_m: float = bounded(0.00015, 0.0, 0.005, 'half width of the tendon play [m]')
     device_stiffness_variation: float = bounded(0.1, 0.0, 0.3, 'relative, from notch to notch')
+
+    vessels: str = choice('none', VESSELS, 'round a magnetic device: of the CT, of a seed, a tube')
+    vessel_pose: tuple[float, ...] = numbers(
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 'entry of a procedural tree or tube, +z inwards'
+    )
+    vessel_seed: int = bounded(0, 0, 2**31 - 1, 'of a procedural tree')
+    vessel_forks: int = bounded(4, 1, 8, 'of a procedural tree')
+    vessel_radius_m: float = bounded(0.003, 2e-4, 0.03, 'of a tube [m]')
+    vessel_contrast_hu: float = bounded(150.0, 0.0, 3000.0, 'in the vessels of a vessel_phantom')
+    flow_m_s: float = bounded(0.0, -1.0, 1.0, 'mean speed of blood, away from the root [m/s]')
+    flow_profile: str = choice('poiseuille', ('poiseuille', 'plug'), 'speed across a vessel')
+    flow_pulse_hz: float = bounded(0.0, 0.0, 4.0, 'heartbeats of the flow; 0 is steady [Hz]')
+
+    field_source: str = text('navion_like', 'coils by calibration name or file, or arm')
+    field_source_pose: tuple[float, ...] = numbers(
+        [0.0, 0.0, 0.0, 1.5707963267948966, 0.0, 0.0], 'coils or arm in world, their z upwards'
+    )
+    arm_keep_out_m: tuple[float, ...] = numbers(
+        [0.22, 0.35, 0.12], 'half sizes of the box the arm stays out of, in its frame', low=0.01
+    )
+    force_max_n: float = bounded(0.01, 1e-7, 1.0, 'largest magnetic force commanded [N]')
+    wall_force_max_n: float = bounded(0.7, 1e-5, 10.0, 'on the wall; above it no feeding on [N]')
+    coil_gain_error: float = bounded(0.0, 0.0, 0.5, 'deviation of the field of a coil, relative')
+    lost_coil: str = text('', 'name of a coil that makes no field; empty is none')
+
     device_enabled: bool = flag(True, 'energised at start')
     command_timeout_s: float = bounded(
         0.25, 0.05, 5.0, 'silence after which the device is held [s]'

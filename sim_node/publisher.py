@@ -10,12 +10,14 @@ from nav_msgs.msg import Path
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState, PointCloud2
 
+from sim_node.field_output import FieldOutput
 from sim_node.params import SimParams
 from synthex_ros.ros import messages, qos, topics
 from synthex_ros.ros.camera_info import to_camera_info
 from synthex_ros.ros.managed_node import ManagedNode
 from synthex_ros.simulation.carm_axes import NAMES as CARM_JOINTS
 from synthex_ros.simulation.driven_device import DrivenDevice
+from synthex_ros.simulation.driven_magnetic import DrivenMagnetic
 from synthex_ros.simulation.room import Exposure, Room
 
 
@@ -44,6 +46,8 @@ class SimPublisher:
         make = node.advertise
         self._clock = make(Clock, topics.CLOCK, qos.CLOCK)
         self._joints = make(JointState, topics.MEASURED_JS, qos.STATE)
+        magnetic = isinstance(device, DrivenMagnetic)
+        self._field = FieldOutput(node, device, params.world_frame) if magnetic else None
         self._carm_joints = make(JointState, topics.CARM_JOINT_STATES, qos.STATE)
         self._pose = make(PoseStamped, topics.CARM_POSE, frame)
         self._exposure = make(DiagnosticArray, topics.EXPOSURE, frame)
@@ -65,7 +69,9 @@ class SimPublisher:
             self._clock.publish(Clock(clock=messages.to_stamp(now_ns)))
 
     def joints(self, now_ns: int) -> None:
-        """Publish the joints of device and C-arm as measured at `now_ns` [ns]."""
+        """Publish joints of device and C-arm, and the field, as measured at `now_ns` [ns]."""
+        if self._field is not None:
+            self._field.publish(now_ns)
         state = self._device.state
         header = messages.make_header(now_ns, 'device_base')
         self._joints.publish(

@@ -7,8 +7,11 @@ from dataclasses import replace
 from sim_node.params import SimParams
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.geometry import CArm, pose_from_parameters
+from synthex_ros.ros.parameters import mapping
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.build import RoomSettings
+from synthex_ros.simulation.magnetic_room import MagneticSettings
+from synthex_ros.simulation.vessel_room import VesselSettings
 from synthex_ros.xray.collimator import Collimator
 from synthex_ros.xray.imaging_chain import ImagingChain
 from synthex_ros.xray.intensifier import ImageIntensifier
@@ -71,6 +74,40 @@ def room_settings(params: SimParams) -> RoomSettings:
         heartbeat_amplitude_m=params.heartbeat_amplitude_m,
         heart_rate_hz=params.heart_rate_hz,
         background=params.time_mode != 'lockstep',
+        magnetic=_magnetic(params),
+        world_frame=params.world_frame,
+        vessel_contrast_hu=params.vessel_contrast_hu,
+    )
+
+
+def _magnetic(params: SimParams) -> MagneticSettings | None:
+    """Return the magnetic device and its field, None for the continuum manipulator."""
+    if params.device == 'continuum':
+        return None
+    entry, source = params.vessel_pose, params.field_source_pose
+    vessels = VesselSettings(
+        params.vessels,
+        pose_from_parameters(entry[:3], entry[3:]),
+        params.vessel_seed,
+        params.vessel_forks,
+        params.vessel_radius_m,
+        params.flow_m_s,
+        params.flow_profile,
+        params.flow_pulse_hz,
+    )
+    return MagneticSettings(
+        device=params.device,
+        settings=mapping(params.device_settings, 'device_settings'),
+        start=params.device_start,
+        vessels=vessels,
+        field_source=params.field_source,
+        world_from_field_source=pose_from_parameters(source[:3], source[3:]),
+        arm_keep_out_m=params.arm_keep_out_m,
+        fluid=mapping(params.device_fluid, 'device_fluid'),
+        force_max_n=params.force_max_n,
+        wall_force_max_n=params.wall_force_max_n,
+        coil_gain_error=params.coil_gain_error,
+        lost_coil=params.lost_coil,
     )
 
 

@@ -17,6 +17,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+import yaml
+
 T = TypeVar('T')
 
 
@@ -140,6 +142,21 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
         if name not in known:
             raise ValueError(f'{cls.__name__} has no parameter {name!r}{closest(name, known)}')
     return cls(**{name: coerce(known[name], value) for name, value in values.items()})
+
+
+def mapping(text: str, name: str) -> dict[str, Any]:
+    """Return the mapping that a parameter holds as YAML text.
+
+    Raises:
+        ValueError: it is not YAML, or no mapping.
+    """
+    try:
+        values = yaml.safe_load(text or '{}')
+    except yaml.YAMLError as error:
+        raise ValueError(f'{name} is not YAML: {error}') from error
+    if not isinstance(values, dict):
+        raise ValueError(f'{name} must be a mapping such as {{radius_m: 0.001}}, got {text!r}')
+    return values
 
 
 def closest(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:

@@ -30,6 +30,7 @@ MOVE_JP = 'device/move_jp'  # trajectory_msgs/JointTrajectory
 SERVO_FIELD = 'device/servo_field'  # sensor_msgs/MagneticField
 MEASURED_FIELD = 'device/measured_field'  # sensor_msgs/MagneticField
 SERVO_WRENCH = 'device/servo_wrench'  # geometry_msgs/WrenchStamped
+SERVO_POINT = 'device/servo_point'  # geometry_msgs/PointStamped: where field and force are wanted
 COIL_CURRENTS = 'device/coil_currents'  # sensor_msgs/JointState, effort = A
 ENABLE = 'device/enable'  # service std_srvs/SetBool
 RESET_FAULT = 'device/reset_fault'  # service std_srvs/Trigger
@@ -38,6 +39,8 @@ RESET_FAULT = 'device/reset_fault'  # service std_srvs/Trigger
 TARGET = 'control/target'  # geometry_msgs/PoseStamped
 PATH = 'control/path'  # nav_msgs/Path
 TELEOP = 'control/teleop'  # geometry_msgs/TwistStamped
+JOY = 'control/joy'  # sensor_msgs/Joy
+CONFIRM = 'control/confirm'  # service std_srvs/Trigger: go on from a waypoint
 
 # Simulator.
 PAUSE = 'sim/pause'  # service std_srvs/SetBool

@@ -11,12 +11,15 @@ from synthex_ros.anatomy import Volume, load_volume
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.devices.continuum.plant import ContinuumPlant
 from synthex_ros.geometry import Array, CArm, make_pose
+from synthex_ros.navigation.phantom import filled_block
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.carm_axes import CArmAxes
 from synthex_ros.simulation.chest import chest_motion
 from synthex_ros.simulation.deforming_anatomy import DeformingAnatomy
 from synthex_ros.simulation.driven_device import DrivenDevice
+from synthex_ros.simulation.magnetic_room import MagneticSettings, build_magnetic
 from synthex_ros.simulation.room import Room
+from synthex_ros.simulation.vessel_room import RoomVessels, ct_vessels, made_vessels
 from synthex_ros.xray.cuda.compute import make_projector
 from synthex_ros.xray.detector import Detector
 from synthex_ros.xray.exposure_control import ExposureControl
@@ -31,13 +34,16 @@ from synthex_ros.xray.scene import Scene
 
 logger = logging.getLogger(__name__)
 
+VESSEL_PHANTOM = 'vessel_phantom'
+"""Anatomy that is a block of water round procedural vessels."""
+
 
 @dataclass(frozen=True)
 class RoomSettings:
     """What a simulated room is made of.
 
     Attributes:
-        anatomy: 'chest', 'head', 'phantom' or the path of a CT.
+        anatomy: 'chest', 'head', 'phantom', 'vessel_phantom' or the path of a CT.
         isocenter_patient_m: point of the patient at the isocentre, from the middle of the CT,
             in left-posterior-superior axes [m].
         device: dimensions and limits of the continuum manipulator.
@@ -64,6 +70,9 @@ class RoomSettings:
         compute: where the anatomy is projected, 'cpu' or 'cuda'.
         background: deformed anatomies are made while frames go on; else frames wait for them
             and are the same in every run.
+        magnetic: a magnetic device with its vessels and field, instead of the manipulator.
+        world_frame: frame that fields are commanded in.
+        vessel_contrast_hu: CT number of what fills the vessels of a vessel phantom.
     """
 
     anatomy: str
@@ -90,6 +99,9 @@ class RoomSettings:
     heart_rate_hz: float = 1.1
     compute: str = 'cpu'
     background: bool = True
+    magnetic: MagneticSettings | None = None
+    world_frame: str = 'world'
+    vessel_contrast_hu: float = 150.0
 
 
 @dataclass(frozen=True)
@@ -108,17 +120,14 @@ def build_room(settings: RoomSettings) -> BuiltRoom:
         ValueError, OSError: a setting is out of range or the CT cannot be read; the message says
             what to do.
     """
-    volume = load_volume(settings.anatomy)
+    vessels = None if settings.magnetic is None else made_vessels(settings.magnetic.vessels)
+    volume, world_from_patient = _anatomy(settings, vessels)
     logger.info('anatomy %s: %s voxels', settings.anatomy, volume.hu.shape)
-    isocenter = volume.centre_patient_m + np.asarray(settings.isocenter_patient_m, float)
-    renderer = _build_renderer(settings, volume, make_pose(translation_m=-isocenter))
+    renderer = _build_renderer(settings, volume, world_from_patient)
     control = None
     if settings.detector_kerma_gy is not None:
         control = ExposureControl(settings.detector_kerma_gy, collimator=renderer.chain.collimator)
-    plant = ContinuumPlant(settings.device, seed=settings.seed)
-    device = DrivenDevice(
-        plant, settings.device_start, settings.command_max_age_s, settings.device_enabled
-    )
+    device = _device(settings, vessels, volume, world_from_patient)
     axes = CArmAxes(settings.carm, settings.carm_start)
     room = Room(
         renderer,
@@ -133,6 +142,43 @@ def build_room(settings: RoomSettings) -> BuiltRoom:
     )
     room.prepare()
     return BuiltRoom(room, device, volume.sha256())
+
+
+def _anatomy(settings: RoomSettings, vessels: RoomVessels | None) -> tuple[Volume, Array]:
+    """Return the CT and where it lies in `world`."""
+    if settings.anatomy == VESSEL_PHANTOM:
+        if vessels is None:
+            raise ValueError('anatomy: vessel_phantom needs vessels: procedural or tube')
+        block = filled_block(vessels.points_m, vessels.lumen, settings.vessel_contrast_hu)
+        return block, np.eye(4)
+    volume = load_volume(settings.anatomy)
+    isocenter = volume.centre_patient_m + np.asarray(settings.isocenter_patient_m, float)
+    return volume, make_pose(translation_m=-isocenter)
+
+
+def _device(
+    settings: RoomSettings,
+    vessels: RoomVessels | None,
+    volume: Volume,
+    world_from_patient: Array,
+) -> DrivenDevice:
+    magnetic = settings.magnetic
+    if magnetic is None:
+        plant = ContinuumPlant(settings.device, seed=settings.seed)
+        return DrivenDevice(
+            plant, settings.device_start, settings.command_max_age_s, settings.device_enabled
+        )
+    if vessels is None:
+        vessels = ct_vessels(magnetic.vessels, volume, world_from_patient)
+    return build_magnetic(
+        magnetic,
+        vessels,
+        settings.world_from_device_base,
+        settings.command_max_age_s,
+        settings.device_enabled,
+        settings.seed,
+        settings.world_frame,
+    )
 
 
 def _build_renderer(settings: RoomSettings, volume: Volume, world_from_patient: Array) -> Renderer:

@@ -86,12 +86,12 @@ class DrivenDevice:
         """Energise, or hold and refuse commands."""
         self.enabled = on
         if not on:
-            self.hold()
+            self.make_safe()
 
     def trip(self, reason: str) -> None:
         """Hold and refuse commands until the fault is acknowledged."""
         self.fault = reason
-        self.hold()
+        self.make_safe()
 
     def acknowledge(self) -> str:
         """Clear the fault and return what it was, '' if there was none."""
@@ -102,6 +102,14 @@ class DrivenDevice:
         """Stop where the drives are and forget any plan."""
         self._plan = None
         self._plant.hold()
+
+    def make_safe(self) -> None:
+        """Go to the state in which nothing drives the device; here that is to hold it."""
+        self.hold()
+
+    def report(self) -> dict[str, object]:
+        """Return what diagnostics show beside faults and rejections."""
+        return {}
 
     def servo(
         self, names: Sequence[str], positions: ArrayLike, stamp_s: float, now_s: float

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthex_ros.control.magnetic.arm_allocation import REACHED, ArmAllocation, ArmAllocator
+from synthex_ros.control.magnetic.arm_allocation import (
+    REACHED,
+    ArmAllocation,
+    ArmAllocator,
+    ArmWeights,
+)
 from synthex_ros.control.magnetic.field_guard import FieldLimits
 from synthex_ros.devices.magnetic.magnet_arm import HOME_RAD, MagnetArm
 from synthex_ros.devices.magnetic.placed_source import PlacedSource
@@ -31,6 +36,7 @@ class ArmDrive:
         world_from_frame: where that frame stands, shape (4, 4) [m].
         moment_of: nominal moment of the device.
         force_max_n: largest force that may be commanded [N].
+        weights: what counts how much in allocation, and the margin to the distance limit.
 
     Attributes:
         source: the true field in `world`.
@@ -43,10 +49,11 @@ class ArmDrive:
         world_from_frame: ArrayLike,
         moment_of: MomentOf,
         force_max_n: float,
+        weights: ArmWeights | None = None,
     ) -> None:
         self.plant, self._moment_of = plant, moment_of
         self.source = PlacedSource(plant, world_from_frame)
-        self._allocator = ArmAllocator(plant.kinematics)
+        self._allocator = ArmAllocator(plant.kinematics, weights)
         self._limits = FieldLimits(FIELD_MAX_T, force_max_n, REACH_M)
         self.reset()
 

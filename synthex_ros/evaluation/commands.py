@@ -22,7 +22,7 @@ def _register_evaluate(subparsers: Any) -> None:
         'from the bag alone.  synthex evaluate model MODEL.onnx --data DIR: landmark '
         'errors, detection, masks, false alarms and the worst frames of a COCO folder.  '
         'synthex evaluate task CM-1|CM-2 [key:=value ...]: run the closed loop on a task '
-        'and score it.',
+        'and score it.  synthex evaluate task MG-1..MG-5 [--seeds 50]: magnetic devices.',
     )
     parser.add_argument('subject', help=f'a bag, or one of: {", ".join(SUBJECTS)}')
     parser.add_argument('name', nargs='?', help='the model file, or the task')
@@ -31,6 +31,8 @@ def _register_evaluate(subparsers: Any) -> None:
     parser.add_argument('--data', type=Path, help='model: COCO folder')
     parser.add_argument('--frames', type=int, help='model: first frames of the folder alone')
     parser.add_argument('--threads', type=int, default=2, help='CPU threads of the model')
+    parser.add_argument('--seeds', type=int, default=50, help='task MG-n: how many seeds')
+    parser.add_argument('--processes', type=int, help='task MG-n: how many seeds at a time')
     parser.add_argument(
         '--reach-tolerance-mm', type=float, default=1.5, help='error at which a target is reached'
     )

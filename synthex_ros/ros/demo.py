@@ -35,7 +35,11 @@ def run_demo(args: argparse.Namespace) -> int:
 def run_evaluate_task(args: argparse.Namespace) -> int:
     """Run `synthex evaluate task NAME`; return 0 when the report passed."""
     if args.name is None:
-        raise ValueError('usage: synthex evaluate task CM-1|CM-2 [key:=value ...] [--out DIR]')
+        raise ValueError('usage: synthex evaluate task CM-1|CM-2|MG-1..MG-5 [--out DIR]')
+    if args.name.startswith('MG-'):
+        from synthex_ros.evaluation.magnetic_commands import run_magnetic
+
+        return run_magnetic(args)
     out = args.out or Path('out') / args.name
     return run_task(args.name, out, 'chest_cm.yaml', args.overrides, verbose=False)
 

@@ -203,10 +203,14 @@ def _draw(
     vertices, pixels, faces, marked_from, piercing, step_u, step_v, sums, marked, entry, exit_
 ):  # fmt: skip
     rows, columns = sums.shape
+    heights = pixels[:, 1].copy()
     height = max(BAND_ROWS, (rows + BANDS - 1) // BANDS)
     for band in nb.prange((rows + height - 1) // height):
         first, last = band * height, min((band + 1) * height, rows)
         for face in range(faces.shape[0]):
+            av, bv, cv = heights[faces[face, 0]], heights[faces[face, 1]], heights[faces[face, 2]]
+            if max(av, bv, cv) < first or min(av, bv, cv) > last - 1:
+                continue
             _draw_face(
                 vertices, pixels, faces[face], marked_from > 0 and face >= marked_from, piercing,
                 step_u, step_v, first, last, sums, marked, entry, exit_,

@@ -10,9 +10,11 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamp
 from nav_msgs.msg import Path
 from sensor_msgs.msg import PointCloud2
 
+from control_node.magnetic import back_distance_m, end_of_line, lumen_path
 from control_node.params import ControlParams
-from control_node.settings import teleop_goal
+from control_node.settings import device_names, teleop_goal
 from synthex_ros.control.frame import TrackedFrame
+from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.reference import (
     GoalSchedule,
     SpeedPath,
@@ -24,6 +26,11 @@ from synthex_ros.geometry import View
 from synthex_ros.ros import messages
 
 PARTS = ('landmarks', 'measured_cp', 'camera_info', 'pose')
+
+
+def frame_parts(params: ControlParams) -> tuple[str, ...]:
+    """Return what a frame consists of for the controller of the parameters."""
+    return (*PARTS, 'centerline') if back_distance_m(params) > 0 else PARTS
 
 
 def reason_not_to_wait(message: PointCloud2, params: ControlParams) -> str:
@@ -40,11 +47,11 @@ def reason_not_to_wait(message: PointCloud2, params: ControlParams) -> str:
 
 def _tip_row(message: PointCloud2, params: ControlParams) -> np.void:
     rows = messages.from_landmarks(message)
-    tips = rows[rows['id'] == params.tip_landmark]
+    tip_id = device_names(params)[1]
+    tips = rows[rows['id'] == tip_id]
     if len(tips) != 1:
         raise ValueError(
-            f'landmarks must have id {params.tip_landmark} (the tip) once, '
-            f'got ids {rows["id"].tolist()}'
+            f'landmarks must have id {tip_id} (the tip) once, got ids {rows["id"].tolist()}'
         )
     return tips[0]
 
@@ -64,6 +71,9 @@ def tracked_frame(
         check_frame(message.header.frame_id, params.world_frame, name)
     geometry = messages.geometry_from_camera_info(parts['camera_info'], source_to_detector_m)
     tip, covariance = messages.from_pose_with_covariance(measured)
+    shape = None
+    if 'centerline' in parts:
+        shape = end_of_line(messages.from_path(parts['centerline'])[0], back_distance_m(params))
     return TrackedFrame(
         stamp_ns,
         view=View(geometry, messages.pose_matrix(pose.pose)),
@@ -71,6 +81,7 @@ def tracked_frame(
         score=float(tip_row['score']),
         tip_world_m=tip[:3, 3],
         covariance_m2=covariance,
+        shape_world_m=shape,
     )
 
 
@@ -115,9 +126,11 @@ class GoalInput:
         try:
             check_frame(message.header.frame_id, params.world_frame, 'control/path')
             points, stamps = messages.from_path(message)
-            goal: TimedPath | SpeedPath
+            goal: TimedPath | SpeedPath | LumenPath
             if len(stamps) > 1 and np.any(stamps != stamps[0]):
                 goal = TimedPath(stamps, points, params.path_jump_speed_m_s)
+            elif back_distance_m(params) > 0:
+                goal = lumen_path(points, params)
             else:
                 goal = SpeedPath(points, params.path_speed_m_s, params.path_start_tolerance_m)
         except ValueError as error:

@@ -1,22 +1,28 @@
-"""Controller node: from tip and goal to set-points of a continuum manipulator."""
+"""Controller node: from tip and goal to set-points of a manipulator or a magnetic device."""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamped
 from nav_msgs.msg import Path
-from sensor_msgs.msg import CameraInfo, JointState, PointCloud2
+from sensor_msgs.msg import CameraInfo, JointState, Joy, PointCloud2
+from std_srvs.srv import Trigger
 
-from control_node.inputs import PARTS, GoalInput, reason_not_to_wait, tracked_frame
+from control_node.inputs import GoalInput, frame_parts, reason_not_to_wait, tracked_frame
+from control_node.joy import JoyHand
+from control_node.magnetic import build_magnetic_controller
+from control_node.outputs import FieldOutput, JointOutput
 from control_node.params import ControlParams
-from control_node.settings import build_controller
-from synthex_ros.control.controller import Answer
+from control_node.settings import build_controller, device_names
+from synthex_ros.control.controller import Answer, Controller
 from synthex_ros.control.frame import TrackedFrame
+from synthex_ros.control.magnetic.controller import MagneticAnswer, MagneticController
+from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.pairing import StampPairs
-from synthex_ros.control.tip_model import JOINT_NAMES
 from synthex_ros.ros import messages, qos, topics
 from synthex_ros.ros.diagnostics import OK, WARN, Report
 from synthex_ros.ros.managed_node import ManagedNode, run
@@ -34,10 +40,20 @@ class ControlNode(ManagedNode):
 
     def configure(self) -> None:
         """Build the servo and offer the command topic."""
-        self.controller = build_controller(self.params)
-        self.pairs = StampPairs(PARTS)
-        self.inputs = GoalInput(self.params, lambda: self.controller.goals, self._warn)
-        self._command = self.advertise(JointState, topics.SERVO_JP, qos.CONTROL)
+        params = self.params
+        self.controller: Controller | MagneticController
+        self._output: JointOutput | FieldOutput
+        self._names, _ = device_names(params)
+        if params.controller == 'magnetic':
+            self.controller = build_magnetic_controller(params)
+            self._output = FieldOutput(self, params, self._names)
+        else:
+            self.controller = build_controller(params)
+            self._output = JointOutput(self, self._names)
+        self.pairs = StampPairs(frame_parts(params))
+        self.inputs = GoalInput(params, lambda: self.controller.goals, self._warn)
+        self._hand = JoyHand(params)
+        self._point_m = np.array(params.device_base_pose[:3])
         self._source_to_detector_m: float | None = None
         self._ages_s: deque[float] = deque(maxlen=300)
         self._seen_s: dict[int, float] = {}
@@ -54,8 +70,8 @@ class ControlNode(ManagedNode):
         self.every(_WATCH_S, self._watch)
 
     def deactivate(self) -> None:
-        """Hold the device."""
-        self._send_hold('deactivated', 'controller was deactivated')
+        """Hold the device; a field goes to zero."""
+        self._send_hold('deactivated', 'controller was deactivated', without_field=True)
 
     # Inputs.
 
@@ -64,6 +80,8 @@ class ControlNode(ManagedNode):
         self.subscribe(
             PoseWithCovarianceStamped, topics.MEASURED_CP, self._part('measured_cp'), qos.STATE
         )
+        if 'centerline' in frame_parts(self.params):
+            self.subscribe(Path, topics.CENTERLINE, self._part('centerline'), qos.STATE)
         self.subscribe(CameraInfo, topics.CAMERA_INFO, self._part('camera_info'), qos.STATE)
         self.subscribe(PoseStamped, topics.CARM_POSE, self._part('pose'), qos.STATE)
         self.subscribe(DiagnosticArray, topics.EXPOSURE, self._on_exposure, qos.STATE)
@@ -71,6 +89,8 @@ class ControlNode(ManagedNode):
         self.subscribe(PoseStamped, topics.TARGET, self.inputs.target, qos.GOALS)
         self.subscribe(Path, topics.PATH, self.inputs.path, qos.GOALS)
         self.subscribe(TwistStamped, topics.TELEOP, self._on_teleop, qos.CONTROL)
+        self.subscribe(Joy, topics.JOY, self._on_joy, qos.CONTROL)
+        self.serve(Trigger, topics.CONFIRM, self._on_confirm)
 
     def _part(self, part: str):
         def take(message) -> None:
@@ -105,7 +125,7 @@ class ControlNode(ManagedNode):
             self._restart(stamp_ns)
         self._newest_ns = max(self._newest_ns, stamp_ns)
         try:
-            self.controller.measured(stamp_ns, messages.from_joint_state(message, JOINT_NAMES))
+            self.controller.measured(stamp_ns, messages.from_joint_state(message, self._names))
         except ValueError as error:
             self.controller.rejections['joints'] += 1
             self._warn(f'device/measured_js not used: {error}')
@@ -114,6 +134,21 @@ class ControlNode(ManagedNode):
 
     def _on_teleop(self, message: TwistStamped) -> None:
         self.inputs.teleop(message, self._now_ns())
+
+    def _on_joy(self, message: Joy) -> None:
+        try:
+            twist = self._hand.twist(message)
+        except ValueError as error:
+            self._warn(f'control/joy not used: {error}')
+            return
+        if twist is not None:
+            self._on_teleop(twist)
+
+    def _on_confirm(self, request, response):
+        goal = self.controller.goals.active
+        response.success = isinstance(goal, LumenPath) and goal.confirm()
+        response.message = 'goes on' if response.success else 'nothing waits at a waypoint'
+        return response
 
     # Work.
 
@@ -149,6 +184,8 @@ class ControlNode(ManagedNode):
 
     def _respond(self, frame: TrackedFrame) -> None:
         now_ns = self._now_ns()
+        if frame.tip_world_m is not None and np.all(np.isfinite(frame.tip_world_m)):
+            self._point_m = frame.tip_world_m
         answer = self.controller.answer(frame, now_ns)
         self._send(answer, frame.stamp_ns)
         self._ages_s.append((now_ns - frame.stamp_ns) * 1e-9)
@@ -161,17 +198,18 @@ class ControlNode(ManagedNode):
         self.pairs.done(stamp_ns)
         self._seen_s = {stamp: t for stamp, t in self._seen_s.items() if stamp > stamp_ns}
 
-    def _send(self, answer: Answer, stamp_ns: int) -> None:
+    def _send(self, answer: Answer | MagneticAnswer, stamp_ns: int) -> None:
         self._answer = answer
-        header = messages.make_header(stamp_ns, 'device_base')
-        self._command.publish(messages.to_joint_state(JOINT_NAMES, answer.joints, header))
+        self._output.send(answer, stamp_ns, self._point_m)
         if answer.held and answer.kind != 'idle':
             self._warn(f'held, {answer.kind}: {answer.reason}')
 
-    def _send_hold(self, kind: str, reason: str) -> None:
+    def _send_hold(self, kind: str, reason: str, without_field: bool = False) -> None:
         if self.controller.history.newest() is None:
             return
         answer = self.controller.hold(kind, reason)
+        if without_field and isinstance(answer, MagneticAnswer):
+            answer = replace(answer, field_t=np.zeros(3), force_n=None)
         self._send(answer, self._now_ns())
 
     # Watch.
@@ -208,7 +246,6 @@ class ControlNode(ManagedNode):
         controller, answer = self.controller, self._answer
         mode = controller.goals.mode
         ages_ms = np.array(self._ages_s) * 1e3 if self._ages_s else np.array([np.nan])
-        correction = controller.servo.estimate.correction
         values = {
             'mode': mode,
             'held': answer is None or answer.held,
@@ -217,9 +254,7 @@ class ControlNode(ManagedNode):
             'age_p99_ms': f'{np.percentile(ages_ms, 99):.1f}',
             'loop_delay_ms': f'{controller.delay.value_s() * 1e3:.1f}',
             'error_mm': f'{(np.nan if answer is None else answer.error_m) * 1e3:.3f}',
-            'bend_gain': f'{correction.bend_gain:.3f}',
-            'bend_offset_mm': f'{correction.bend_offset_m * 1e3:.3f}',
-            'jacobian_resets': controller.servo.estimate.resets,
+            **self._own_values(),
             **{f'held_{kind}': count for kind, count in controller.rejections.items()},
             **{f'refused_{kind}': count for kind, count in self.inputs.refused.items()},
         }
@@ -228,6 +263,19 @@ class ControlNode(ManagedNode):
         if answer is not None and answer.held and answer.kind != 'idle':
             return Report(f'{mode}: held, {answer.kind}: {answer.reason}', values, WARN)
         return Report(mode, values, OK)
+
+    def _own_values(self) -> dict[str, object]:
+        """Return what only one family of controllers has to say."""
+        controller, answer = self.controller, self._answer
+        if isinstance(controller, Controller):
+            correction = controller.servo.estimate.correction
+            return {
+                'bend_gain': f'{correction.bend_gain:.3f}',
+                'bend_offset_mm': f'{correction.bend_offset_m * 1e3:.3f}',
+                'jacobian_resets': controller.servo.estimate.resets,
+            }
+        field_t = answer.field_t if isinstance(answer, MagneticAnswer) else np.zeros(3)
+        return {'field_mt': ' '.join(f'{value * 1e3:.2f}' for value in field_t)}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from synthex_ros.devices.registry import DEVICES
 from synthex_ros.ros.parameters import bounded, choice, flag, numbers, text
+from synthex_ros.simulation.vessel_room import VESSELS
 
+CONTROLLERS = ('continuum', 'magnetic')
 TIME_MODES = ('real_time', 'paced', 'lockstep')
 
 
@@ -15,7 +18,11 @@ class ControlParams:
 
     time_mode: str = choice('real_time', TIME_MODES, 'as the imager; in lockstep time waits')
     world_frame: str = text('world', 'frame of goals and poses')
-    tip_landmark: int = bounded(1, 0, 63, 'id of the tip among the landmarks')
+    controller: str = choice('continuum', CONTROLLERS, 'family of the device that is steered')
+    device: str = choice('continuum', tuple(DEVICES), 'device that is steered')
+    tip_landmark: int = bounded(
+        -1, -1, 63, 'id of the tip among the landmarks; -1 is the last of the device'
+    )
 
     device_base_pose: tuple[float, ...] = numbers(
         [0.0, 0.0, -0.06, 0.0, 0.0, 0.0], 'device base in world: x y z [m] roll pitch yaw [rad]'
@@ -54,6 +61,37 @@ class ControlParams:
     teleop_timeout_s: float = bounded(0.3, 0.05, 5.0, 'age at which a velocity no longer counts')
     teleop_max_speed_m_s: float = bounded(0.02, 1e-4, 0.1, 'highest speed of the reference')
     teleop_leash_m: float = bounded(0.005, 5e-4, 0.05, 'how far the reference may run ahead')
+
+    joy_axis_x: int = bounded(0, 0, 31, 'axis of control/joy that moves along world x')
+    joy_axis_y: int = bounded(1, 0, 31, 'axis of control/joy that moves along world y')
+    joy_axis_z: int = bounded(4, 0, 31, 'axis of control/joy that moves along world z')
+    joy_button_hold: int = bounded(4, 0, 31, 'button that has to be held to move')
+    joy_button_fine: int = bounded(5, 0, 31, 'button for small steps')
+    joy_fine_share: float = bounded(0.2, 0.01, 1.0, 'speed of small steps, of the highest')
+
+    device_settings: str = text('{}', 'of a magnetic device, its parameters as a YAML mapping')
+    device_fluid: str = text('{}', 'round a device without tether, as a YAML mapping')
+    vessels: str = choice('none', VESSELS, 'what is known of vessels of a seed or a tube')
+    vessel_pose: tuple[float, ...] = numbers(
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 'entry of a procedural tree or tube, +z inwards'
+    )
+    vessel_seed: int = bounded(0, 0, 2**31 - 1, 'of a procedural tree')
+    vessel_forks: int = bounded(4, 1, 8, 'of a procedural tree')
+    vessel_radius_m: float = bounded(0.003, 2e-4, 0.03, 'of a tube [m]')
+    flow_m_s: float = bounded(0.0, -1.0, 1.0, 'what is known of the speed of blood [m/s]')
+    flow_profile: str = choice('poiseuille', ('poiseuille', 'plug'), 'speed across a vessel')
+    flow_pulse_hz: float = bounded(0.0, 0.0, 4.0, 'heartbeats of the flow; 0 is steady [Hz]')
+    field_t: float = bounded(0.0, 0.0, 0.2, 'strength of the field; 0 is that of the law [T]')
+    field_max_t: float = bounded(0.05, 1e-3, 0.2, 'strongest field commanded [T]')
+    field_direction: tuple[float, ...] = numbers(
+        [0.0, 0.0, 1.0], 'of the field round a device without tether'
+    )
+    force_max_n: float = bounded(1e-3, 1e-7, 1.0, 'largest magnetic force commanded [N]')
+    swim_gain_hz: float = bounded(2.5, 0.1, 20.0, 'rate of approach of a device without tether')
+    feed_speed_m_s: float = bounded(0.012, 1e-4, 0.03, 'speed of a wire on paths without times')
+    path_mode: str = choice(
+        'automatic', ('automatic', 'confirm'), 'confirm: wait at waypoints for control/confirm'
+    )
 
     stale_after_s: float = bounded(0.5, 0.1, 10.0, 'time without usable frame until the hold')
     command_max_age_s: float = bounded(0.5, 0.05, 5.0, 'oldest frame to send a motion for')

@@ -14,6 +14,7 @@ from synthex_ros.control.servo import Servo, ServoSettings
 from synthex_ros.control.tip_model import JOINT_NAMES, TipModel
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
+from synthex_ros.devices.registry import device_kind
 from synthex_ros.geometry import pose_from_parameters
 from synthex_ros.joints import JointLimits
 
@@ -24,6 +25,11 @@ def build_controller(params: ControlParams) -> Controller:
     Raises:
         ValueError: values that are fine one by one but not together.
     """
+    if params.device != 'continuum':
+        raise ValueError(
+            f'controller: continuum steers device: continuum, got {params.device}; '
+            'set controller: magnetic'
+        )
     limits = JointLimits(
         JOINT_NAMES,
         np.array(params.joint_lower),
@@ -54,6 +60,13 @@ def build_controller(params: ControlParams) -> Controller:
     guard = CommandGuard(limits, max_age_s=params.command_max_age_s)
     delay = LoopDelay(None if params.loop_delay_s < 0 else params.loop_delay_s)
     return Controller(Servo(model, limits, settings), limits, rules, guard, delay)
+
+
+def device_names(params: ControlParams) -> tuple[tuple[str, ...], int]:
+    """Return the joint names of the device and the id of its tip among the landmarks."""
+    kind = device_kind(params.device)
+    tip = params.tip_landmark
+    return kind.joint_names, len(kind.landmark_names) - 1 if tip < 0 else tip
 
 
 def teleop_goal(params: ControlParams) -> TeleopGoal:

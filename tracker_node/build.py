@@ -10,7 +10,7 @@ from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.geometry import ProjectionGeometry
 from synthex_ros.tracking.filter import FilterSettings, PointFilter
 from synthex_ros.tracking.mixed_motion import MixedMotion
-from synthex_ros.tracking.model import TrackerModel
+from synthex_ros.tracking.model import ModelMismatch, TrackerModel
 from synthex_ros.tracking.motion import Motion, WhiteAcceleration
 from synthex_ros.tracking.pipeline import Gates, TipTracker
 from synthex_ros.tracking.region import RegionChooser, RegionSettings
@@ -33,6 +33,11 @@ def load_model(params: TrackerParams) -> TrackerModel:
         FileNotFoundError: no such model.
         ModelMismatch: it does not fit the device or the frames.
     """
+    if params.device != 'continuum':
+        raise ModelMismatch(
+            f'the onnx back end fits the shape of a continuum manipulator, got device '
+            f'{params.device!r}; set tracker: ground_truth, or publish tracker/landmarks yourself'
+        )
     name = params.model if Path(params.model).suffix else f'{params.model}.onnx'
     model = TrackerModel(resources.find('models', name), params.threads)
     model.require(CLASSES, LANDMARKS)

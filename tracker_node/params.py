@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from synthex_ros.devices.registry import DEVICES
 from synthex_ros.ros.parameters import bounded, choice, flag, numbers, text
 
 BACKENDS = ('onnx', 'ground_truth')
@@ -17,6 +18,9 @@ class TrackerParams:
 
     backend: str = choice('onnx', BACKENDS, 'who finds the device; ground_truth is a comparison')
     time_mode: str = choice('real_time', TIME_MODES, 'as the imager; lockstep reads reliably')
+    device: str = choice('continuum', tuple(DEVICES), 'what is tracked')
+    truth_sigma_m: float = bounded(0.0, 0.0, 0.01, 'noise on ground truth, per axis [m]')
+    seed: int = bounded(0, 0, 2**31 - 1, 'seed of that noise')
     model: str = text('cm_tracker', 'name in models/, or path of an ONNX file')
     threads: int = bounded(2, 1, 64, 'CPU threads of an inference')
     frame_px: int = bounded(

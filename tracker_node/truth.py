@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path
-from sensor_msgs.msg import Image, PointCloud2
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from synthex_ros.devices.registry import device_kind
+from synthex_ros.geometry import View
 from synthex_ros.ros import messages, qos, topics
 from synthex_ros.ros.managed_node import ManagedNode
 from tracker_node.frame_parts import FrameParts
@@ -14,18 +17,26 @@ from tracker_node.params import TrackerParams
 from tracker_node.publisher import TrackerPublisher
 from tracker_node.statistics import TrackerStatistics
 
-CLASSES = ('background', 'continuum_manipulator')
-LANDMARKS = ('base', 'tip')
+Array = NDArray[np.float64]
 
 _SIGMA_M = 1e-6
+_ANY_DISTANCE_M = 1.0
+"""Where a pixel lies does not depend on the source-to-detector distance, given the intrinsics."""
+
+
+def class_names(device: str) -> tuple[str, str]:
+    """Return the names of the class ids in the mask."""
+    return 'background', 'continuum_manipulator' if device == 'continuum' else device
 
 
 class TruthBackend:
-    """Answer each delivered frame with the truth of its exposure.
+    """Answer each delivered frame with the truth of its exposure, or truth with noise.
+
+    The noise moves tip and last landmark alike, as one wrong finding would.
 
     Args:
         node: owner of the subscriptions.
-        params: time mode.
+        params: time mode, device and noise.
         publisher: where the truth goes.
         statistics: what is counted.
     """
@@ -38,6 +49,8 @@ class TruthBackend:
         statistics: TrackerStatistics,
     ) -> None:
         self._publisher, self._statistics = publisher, statistics
+        self._sigma_m = params.truth_sigma_m
+        self._rng = np.random.default_rng(params.seed)
         frame = qos.frame_subscription(params.time_mode)
         sources = {
             'tip': (PoseStamped, topics.TRUTH_TIP, qos.STATE),
@@ -46,10 +59,13 @@ class TruthBackend:
             'mask': (Image, topics.TRUTH_MASK, frame),
             'image': (Image, topics.IMAGE_RAW, frame),
         }
+        if self._sigma_m > 0:
+            sources['camera_info'] = (CameraInfo, topics.CAMERA_INFO, qos.STATE)
+            sources['pose'] = (PoseStamped, topics.CARM_POSE, qos.STATE)
         self._parts = FrameParts(tuple(sources))
         for kind, (message_type, topic, profile) in sources.items():
             node.subscribe(message_type, topic, self._keeper(kind), profile)
-        publisher.names(CLASSES, LANDMARKS)
+        publisher.names(class_names(params.device), device_kind(params.device).landmark_names)
 
     def _keeper(self, kind: str):
         def keep(message) -> None:
@@ -66,6 +82,19 @@ class TruthBackend:
         self._publisher.mask(stamp_ns, messages.from_image(parts['mask']))
         self._publisher.centerline(stamp_ns, messages.from_path(parts['centerline'])[0])
         pose = messages.pose_matrix(parts['tip'].pose)
-        self._publisher.tip(stamp_ns, pose, _SIGMA_M**2 * np.eye(3))
+        if self._sigma_m > 0:
+            pose, pixels[-1] = self._disturbed(pose, pixels[-1], parts)
+        sigma_m = max(self._sigma_m, _SIGMA_M)
+        self._publisher.tip(stamp_ns, pose, sigma_m**2 * np.eye(3))
         self._publisher.landmarks(stamp_ns, pixels, landmarks['score'])
         self._statistics.answer(False, '', 0.0, 0.0)
+
+    def _disturbed(self, pose: Array, pixel: Array, parts: dict) -> tuple[Array, Array]:
+        """Return the tip's pose and its pixel, both moved by the same random vector."""
+        view = View(
+            messages.geometry_from_camera_info(parts['camera_info'], _ANY_DISTANCE_M),
+            messages.pose_matrix(parts['pose'].pose),
+        )
+        moved = pose.copy()
+        moved[:3, 3] += self._sigma_m * self._rng.standard_normal(3)
+        return moved, pixel + view.project(moved[:3, 3]) - view.project(pose[:3, 3])

@@ -41,7 +41,15 @@ _SECTION_OF = {program.executable: section for section, program in PROGRAMS.item
 
 IMAGERS = {'sim': 'sim', 'none': None}
 TRACKERS = {'onnx': 'tracker', 'ground_truth': 'tracker', 'none': None}
-CONTROLLERS = {'continuum': 'control', 'none': None}
+CONTROLLERS = {'continuum': 'control', 'magnetic': 'control', 'none': None}
+SCENARIOS = {
+    'continuum': DEFAULT_SCENARIO,
+    'guidewire': 'guidewire_in_aorta.yaml',
+    'soft_robot': 'soft_robot_in_vessel.yaml',
+    'droplet': 'droplet_coils.yaml',
+    'sphere': 'droplet_coils.yaml',
+}
+"""The scenario of a device where none is named."""
 TIME_MODES = ('real_time', 'paced', 'lockstep')
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 
@@ -60,6 +68,7 @@ ARGUMENTS = (
     Argument('imager', 'sim', 'who publishes carm/image_raw; none = a driver', tuple(IMAGERS)),
     Argument('tracker', 'onnx', 'who publishes tracker/landmarks', tuple(TRACKERS)),
     Argument('controller', 'continuum', 'who publishes device/servo_jp', tuple(CONTROLLERS)),
+    Argument('device', 'continuum', 'what is steered', tuple(SCENARIOS)),
     Argument('time_mode', 'real_time', 'wall clock, simulated pace, or waiting', TIME_MODES),
     Argument('record', False, 'write a bag', ('true', 'false')),
     Argument('bag_dir', 'out/bag', 'folder of the bag'),
@@ -161,13 +170,18 @@ class Scenario:
         own: dict[str, dict[str, Any]] = {
             'sim': {'wait_for_subscribers': sum(readers)},  # nobody misses the first frame
             'tracker': {'backend': settings['tracker']},
+            'control': self._controller_name(),
             'recorder': {
                 'output': settings['bag_dir'],
                 'if_exists': 'next' if 'recorder' in settings['respawn'] else 'fail',
             },
         }
-        shared = {name: settings[name] for name in ('time_mode', 'seed')}
+        shared = {name: settings[name] for name in ('time_mode', 'seed', 'device')}
         return shared | own.get(section, {})
+
+    def _controller_name(self) -> dict[str, Any]:
+        name = self.settings['controller']
+        return {} if name == 'none' else {'controller': name}
 
 
 def node_defaults(section: str) -> dict[str, Any]:
@@ -182,11 +196,19 @@ def node_defaults(section: str) -> dict[str, Any]:
     return values
 
 
+def scenario_for(name: str, overrides: Iterable[str]) -> str:
+    """Return the scenario to load: `name`, or that of the device in the overrides if it is ''."""
+    if name:
+        return name
+    devices = [text.partition(':=')[2] for text in overrides if text.startswith('device:=')]
+    return SCENARIOS.get(devices[-1], DEFAULT_SCENARIO) if devices else DEFAULT_SCENARIO
+
+
 def load_scenario(name: str = DEFAULT_SCENARIO, overrides: Iterable[str] = ()) -> Scenario:
     """Read a scenario file and apply overrides.
 
     Args:
-        name: path, or file name in the package's config folder.
+        name: path, or file name in the package's config folder; '' is that of the device.
         overrides: `key:=value` texts; the key is a setting (`seed`), a parameter of one node
             (`sim_node.latency_s`, or short `sim.latency_s`) or a parameter of every node that
             has it (`frame_rate_hz`).
@@ -195,7 +217,8 @@ def load_scenario(name: str = DEFAULT_SCENARIO, overrides: Iterable[str] = ()) -
         FileNotFoundError: no such scenario.
         ValueError: an unknown key (the closest one is named) or a value that is not allowed.
     """
-    path = resources.find('config', str(name))
+    overrides = list(overrides)
+    path = resources.find('config', scenario_for(str(name), overrides))
     try:
         content = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
     except yaml.YAMLError as error:
@@ -293,6 +316,8 @@ def _like(key: str, value: Any, default: Any) -> Any:
         return [_like(key, item, default[0]) for item in value] if default else list(value)
     if isinstance(default, float):
         return _number(key, value)
+    if isinstance(default, str) and isinstance(value, Mapping):
+        return yaml.safe_dump(dict(value), default_flow_style=True).strip()
     if isinstance(default, str) and isinstance(value, (int, float)):
         return str(value)
     if type(value) is not type(default):

@@ -20,7 +20,7 @@ def register(subparsers: Any) -> None:
         description='Run a scenario until Ctrl-C. Overrides: seed:=3 tracker:=ground_truth '
         'sim.latency_s:=0.1 frame_rate_hz:=10',
     )
-    parser.add_argument('scenario', nargs='?', default='chest_cm.yaml', help='YAML file or name')
+    parser.add_argument('scenario', nargs='?', default='', help='YAML file or name')
     parser.add_argument('overrides', nargs='*', metavar='key:=value', help='settings to change')
     parser.add_argument(
         '--timeout', type=float, default=120.0, help='longest wait for the nodes to start [s]'
@@ -33,7 +33,7 @@ def run_up(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    from synthex_ros.ros.bringup import DEFAULT_SCENARIO, load_scenario
+    from synthex_ros.ros.bringup import load_scenario
     from synthex_ros.ros.graph import Graph
 
     console = Console(highlight=False, soft_wrap=True)
@@ -44,7 +44,7 @@ def run_up(args: argparse.Namespace) -> int:
 
     scenario, overrides = args.scenario, list(args.overrides)
     if ':=' in scenario:
-        scenario, overrides = DEFAULT_SCENARIO, [scenario, *overrides]
+        scenario, overrides = '', [scenario, *overrides]
     for number in _STOP_SIGNALS:
         signal.signal(number, _interrupt_once)
     try:

@@ -26,7 +26,9 @@ _AS_IN_SCENARIO = ''
 def declare_arguments() -> list[DeclareLaunchArgument]:
     """Return the arguments of every launch file of this package."""
     scenario = DeclareLaunchArgument(
-        'scenario', default_value=DEFAULT_SCENARIO, description='scenario YAML: path or name'
+        'scenario',
+        default_value=_AS_IN_SCENARIO,
+        description=f'scenario YAML: path or name; empty: that of the device, {DEFAULT_SCENARIO}',
     )
     return [scenario, *map(_declare, _LAUNCHED)]
 

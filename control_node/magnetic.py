@@ -1,0 +1,174 @@
+"""A controller of a magnetic device from the parameters, and paths as it follows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from control_node.params import ControlParams
+from synthex_ros.control.delay import LoopDelay
+from synthex_ros.control.frame import FrameRules
+from synthex_ros.control.magnetic.build import magnetic_controller
+from synthex_ros.control.magnetic.controller import MagneticController
+from synthex_ros.control.magnetic.guidewire import GuidewireSettings
+from synthex_ros.control.magnetic.limits import MagneticLimits
+from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
+from synthex_ros.control.magnetic.planner import PlannedPath, Waypoint
+from synthex_ros.control.magnetic.untethered import UntetheredSettings
+from synthex_ros.devices.magnetic.flow import VesselFlow
+from synthex_ros.devices.magnetic.guidewire_parameters import GuidewireParameters
+from synthex_ros.devices.magnetic.numbers import swimmer_numbers, wire_numbers
+from synthex_ros.devices.magnetic.untethered import NO_JOINTS, Fluid
+from synthex_ros.devices.registry import device_parameters
+from synthex_ros.geometry import pose_from_parameters
+from synthex_ros.ros.parameters import mapping
+from synthex_ros.simulation.vessel_room import RoomVessels, VesselSettings, made_vessels
+
+Array = NDArray[np.float64]
+
+PATH_STEP_M = 1e-3
+WAYPOINT_M = 0.05
+
+
+def build_magnetic_controller(params: ControlParams) -> MagneticController:
+    """Return the controller of the magnetic device that the parameters describe.
+
+    Raises:
+        ValueError: the device is not magnetic, or values do not fit together.
+    """
+    if params.device == 'continuum':
+        raise ValueError(
+            'controller: magnetic needs a magnetic device; set device: guidewire, soft_robot, '
+            'droplet or sphere, got continuum'
+        )
+    parameters = device_parameters(
+        params.device, mapping(params.device_settings, 'device_settings')
+    )
+    common: dict[str, Any] = {
+        'rules': FrameRules(params.min_score, params.max_tip_std_m, params.landmark_std_px),
+        'delay': LoopDelay(None if params.loop_delay_s < 0 else params.loop_delay_s),
+        'limits': MagneticLimits(params.field_max_t, params.force_max_n),
+        'max_age_s': params.command_max_age_s,
+    }
+    if isinstance(parameters, GuidewireParameters):
+        pose = params.device_base_pose
+        return magnetic_controller(
+            params.device,
+            wire_numbers(parameters),
+            parameters.limits,
+            world_from_base=pose_from_parameters(pose[:3], pose[3:]),
+            settings=_wire_settings(params),
+            **common,
+        )
+    return _swimmer(params, parameters, common)
+
+
+def _wire_settings(params: ControlParams) -> GuidewireSettings:
+    own = GuidewireSettings()
+    return replace(
+        own,
+        field_t=params.field_t or own.field_t,
+        field_max_t=max(own.field_max_t, params.field_t),
+        feed=feed_settings(params),
+    )
+
+
+def _swimmer(params: ControlParams, parameters: Any, common: dict[str, Any]) -> MagneticController:
+    own = UntetheredSettings()
+    field_t = params.field_t or own.field_t
+    settings = replace(
+        own,
+        gain_hz=params.swim_gain_hz,
+        field_t=field_t,
+        force_max_n=params.force_max_n,
+    )
+    vessels = made_vessels(vessel_settings(params))
+    numbers = swimmer_numbers(
+        parameters,
+        field_t=field_t,
+        fluid=Fluid(**mapping(params.device_fluid, 'device_fluid')),
+        vessel_radius_m=np.inf if vessels is None else float(vessels.radius_m[0]),
+    )
+    return magnetic_controller(
+        params.device,
+        numbers,
+        NO_JOINTS,
+        settings=settings,
+        field_direction=params.field_direction,
+        flow=_flow(params, vessels),
+        **common,
+    )
+
+
+def _flow(params: ControlParams, vessels: RoomVessels | None) -> VesselFlow | None:
+    """Return the flow that is known beforehand, where the vessels are."""
+    return None if vessels is None else vessels.flow(vessel_settings(params))
+
+
+def vessel_settings(params: ControlParams) -> VesselSettings:
+    """Return the vessels that the controller is told of."""
+    pose = params.vessel_pose
+    return VesselSettings(
+        params.vessels,
+        pose_from_parameters(pose[:3], pose[3:]),
+        params.vessel_seed,
+        params.vessel_forks,
+        params.vessel_radius_m,
+        params.flow_m_s,
+        params.flow_profile,
+        params.flow_pulse_hz,
+    )
+
+
+def feed_settings(params: ControlParams) -> FeedSettings:
+    """Return how a wire is fed along paths."""
+    return FeedSettings(speed_m_s=params.feed_speed_m_s)
+
+
+def back_distance_m(params: ControlParams) -> float:
+    """Return how far behind the tip the shape of the device is looked at [m]; 0 for not at all."""
+    if params.controller != 'magnetic' or params.device != 'guidewire':
+        return 0.0
+    settings = mapping(params.device_settings, 'device_settings')
+    return float(wire_numbers(device_parameters('guidewire', settings))['back_m'])
+
+
+def end_of_line(line_m: Array, length_m: float) -> Array | None:
+    """Return the point `length_m` before the end of a line, and its end, shape (2, 3) [m].
+
+    None where the line is shorter.
+    """
+    steps = np.linalg.norm(np.diff(line_m, axis=0), axis=1)
+    arc = np.concatenate([[0.0], np.cumsum(steps)])
+    if len(line_m) < 2 or arc[-1] < length_m:
+        return None
+    back = [np.interp(arc[-1] - length_m, arc, line_m[:, axis]) for axis in range(3)]
+    return np.stack([np.array(back), line_m[-1]])
+
+
+def lumen_path(points_m: ArrayLike, params: ControlParams) -> LumenPath:
+    """Return a path without times as a guidewire follows it, with waypoints every 50 mm.
+
+    Raises:
+        ValueError: fewer than two points, or all in one place.
+    """
+    points = np.asarray(points_m, float)
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    if len(points) < 2 or not np.all(np.isfinite(points)) or steps.sum() < 2 * PATH_STEP_M:
+        raise ValueError(
+            f'a path through vessels needs two points at least 2 mm apart, got {len(points)}'
+        )
+    before = np.concatenate([[0.0], np.cumsum(steps)])
+    arc = np.linspace(0, before[-1], int(np.ceil(before[-1] / PATH_STEP_M)) + 1)
+    line = np.stack([np.interp(arc, before, points[:, axis]) for axis in range(3)], axis=1)
+    stops = np.append(np.arange(WAYPOINT_M, arc[-1] - WAYPOINT_M / 2, WAYPOINT_M), arc[-1])
+    waypoints = tuple(
+        Waypoint(f'{1e3 * stop:.0f} mm', float(stop), line[np.argmin(np.abs(arc - stop))])
+        for stop in stops
+    )
+    unknown = np.full(len(arc), np.nan)
+    path = PlannedPath(line, arc, unknown, ('',) * len(arc), waypoints)
+    return LumenPath(path, feed_settings(params), params.path_mode)

@@ -1,0 +1,147 @@
+"""A guidewire in four processes over DDS: the loop closes, silence and bad commands are safe."""
+
+import random
+import time
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy')
+
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from nav_msgs.msg import Path  # noqa: E402
+from rclpy.context import Context  # noqa: E402
+from sensor_msgs.msg import JointState, MagneticField  # noqa: E402
+
+from synthex_ros.ros import field_messages, messages, qos, topics  # noqa: E402
+from synthex_ros.ros.bringup import load_scenario  # noqa: E402
+from synthex_ros.ros.graph import Graph  # noqa: E402
+from synthex_ros.ros.spin import make_executor  # noqa: E402
+
+pytestmark = pytest.mark.graph
+
+SMALL = [
+    'tracker:=ground_truth',
+    'sim.anatomy:=vessel_phantom',
+    'sim.anatomy_px:=64',
+    'vessels:=tube',
+    'vessel_radius_m:=0.006',
+    'vessel_pose:=[0, 0, -0.06, 0, 0, 0]',
+    'device_base_pose:=[0, 0, -0.055, 0, 0, 0]',
+    'sim.device_start:=[0.0, 0.0, 0.0, 0.0]',
+    'sim.isocenter_patient_m:=[0, 0, 0]',
+    'control.feed_speed_m_s:=0.01',
+]
+
+
+class Watcher:
+    """Reads a running graph and sends goals and commands."""
+
+    def __init__(self, domain_id):
+        self._context = Context()
+        rclpy.init(args=[], context=self._context, domain_id=domain_id)
+        self.node = rclpy.create_node('watcher', context=self._context)
+        self._executor = make_executor(self._context)
+        self._executor.add_node(self.node)
+        self.tips, self.fields, self.joints, self.reports = [], [], [], []
+        listen = self.node.create_subscription
+        listen(PoseStamped, topics.TRUTH_TIP, self.tips.append, qos.STATE)
+        listen(MagneticField, topics.MEASURED_FIELD, self.fields.append, qos.STATE)
+        listen(JointState, topics.MEASURED_JS, self.joints.append, qos.STATE)
+        listen(DiagnosticArray, topics.DIAGNOSTICS, self.reports.append, qos.EVENTS)
+        self._path = self.node.create_publisher(Path, topics.PATH, qos.GOALS)
+        self._target = self.node.create_publisher(PoseStamped, topics.TARGET, qos.GOALS)
+        self.servo_field = self.node.create_publisher(
+            MagneticField, topics.SERVO_FIELD, qos.CONTROL
+        )
+
+    def path(self, points_m):
+        header = messages.make_header(0, 'world')
+        self._path.publish(messages.to_path(points_m, header))
+
+    def tip(self):
+        return messages.pose_matrix(self.tips[-1].pose)[:3, 3]
+
+    def field_t(self):
+        return np.linalg.norm(field_messages.from_field(self.fields[-1]))
+
+    def report(self, key):
+        for message in reversed(self.reports):
+            for status in message.status:
+                for pair in status.values:
+                    if pair.key == key:
+                        return pair.value
+        return None
+
+    def until(self, graph, condition, deadline_s=60.0):
+        end = time.monotonic() + deadline_s
+        while not condition():
+            assert time.monotonic() < end, 'condition not met before the deadline'
+            self._executor.spin_once(timeout_sec=0.05)
+            assert graph.poll() == {}
+
+    def close(self):
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+
+@pytest.fixture
+def running():
+    """Start a scenario of a device with a watcher beside it."""
+    opened = []
+
+    def start(*overrides):
+        scenario = load_scenario('chest_cm.yaml', [*SMALL, *overrides])
+        graph = Graph(scenario.nodes(), random.randint(1, 100))
+        graph.__enter__()
+        opened.append(graph)
+        graph.wait_active(90.0)
+        watcher = Watcher(graph.domain_id)
+        opened.append(watcher)
+        watcher.until(graph, lambda: watcher.tips and watcher.fields)
+        return graph, watcher
+
+    yield start
+    for item in reversed(opened):
+        item.close() if isinstance(item, Watcher) else item.__exit__(None, None, None)
+
+
+@pytest.mark.timeout(300)
+def test_guidewire_follows_a_path_and_silence_takes_its_field_away(running):
+    graph, watcher = running('device:=guidewire', 'controller:=magnetic')
+    start = watcher.tip()
+    goal = np.array([0.0, 0.0, start[2] + 0.02])
+    watcher.path(np.linspace([0, 0, -0.055], goal, 30))
+    watcher.until(graph, lambda: np.linalg.norm(watcher.tip() - goal) < 3e-3)
+    watcher.until(graph, lambda: watcher.field_t() > 2e-3)
+    graph.stop_node('control')
+    watcher.until(graph, lambda: watcher.field_t() < 1e-4)
+    held = watcher.joints[-1].position[0]
+    count = len(watcher.joints)
+    watcher.until(graph, lambda: len(watcher.joints) > count + 20)
+    assert watcher.joints[-1].position[0] == pytest.approx(held, abs=1e-6)
+
+
+@pytest.mark.timeout(300)
+def test_bad_fields_are_refused_and_counted(running):
+    graph, watcher = running('device:=droplet', 'controller:=none')
+    now_ns = time.time_ns
+    watcher.until(graph, lambda: watcher.servo_field.get_subscription_count() > 0)
+    for frame, field in (
+        ('world', (0.5, 0, 0)),
+        ('camera', (0.01, 0, 0)),
+        ('world', (np.nan,) * 3),
+    ):
+        header = messages.make_header(now_ns(), frame)
+        watcher.servo_field.publish(field_messages.to_field(field, header))
+        count = len(watcher.fields)
+        watcher.until(graph, lambda n=count: len(watcher.fields) > n + 5)
+    watcher.until(graph, lambda: watcher.report('rejected_not_finite') == '1')
+    assert watcher.report('rejected_field_limit') == '1'
+    assert watcher.report('rejected_names') == '1'
+    assert watcher.field_t() == 0.0
+    good = field_messages.to_field((0.0, 0.0, 0.005), messages.make_header(now_ns(), 'world'))
+    watcher.servo_field.publish(good)
+    watcher.until(graph, lambda: watcher.field_t() > 2e-3)

@@ -195,8 +195,6 @@ class MagneticLoop:
         """Move image and field source against the patient by `shift_m`, (3,) [m]: the table."""
         self.imager.view = _shifted(self.imager.view, shift_m)
         source = self.drive.source
-        if not isinstance(source, PlacedSource):
-            raise TypeError(f'only a PlacedSource can be moved, got {type(source).__name__}')
         pose = source.world_from_source.copy()
         pose[:3, 3] += shift_m
         self.drive.source = PlacedSource(source.source, pose)

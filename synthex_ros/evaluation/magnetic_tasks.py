@@ -51,7 +51,9 @@ def tip_angles(seed: int) -> list[SeedResult]:
     model = WireModel(**wire_numbers(scene.known))
     behind_m = scene.known.parked_m + 0.02 - float(model.node_m[-1])
     angles = np.random.default_rng([seed, 11]).permutation(np.linspace(-60, 60, ANGLES))
-    off_deg, off_mm, deep_mm = [], [], []
+    off_deg: list[float] = []
+    off_mm: list[float] = []
+    deep_mm: list[float] = []
     for angle in np.radians(angles):
         side, ahead = model.tip_m(float(angle))
         place = base[:3, 3] + np.array([side, 0.0, behind_m + ahead])
@@ -64,8 +66,8 @@ def tip_angles(seed: int) -> list[SeedResult]:
             turn = np.arctan2(pose[0, 2], pose[2, 2]) - angle
             miss = (pose[:3, 3] - place) * 1e3
             seen.append((abs(np.degrees(turn)), float(np.hypot(miss[0], miss[2])), abs(miss[1])))
-        for values, column in zip((off_deg, off_mm, deep_mm), np.mean(seen, axis=0), strict=True):
-            values.append(float(column))
+        for kept, column in zip((off_deg, off_mm, deep_mm), np.mean(seen, axis=0), strict=True):
+            kept.append(float(column))
     values = {
         'angle_deg': float(np.percentile(off_deg, 95)),
         'position_mm': float(np.percentile(off_mm, 95)),

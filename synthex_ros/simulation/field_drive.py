@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.control.magnetic.field_guard import FieldLimits
-from synthex_ros.devices.magnetic.field_source import FieldSource
+from synthex_ros.devices.magnetic.placed_source import PlacedSource
 
 Array = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ class DriveState:
 class FieldDrive(Protocol):
     """A field source with drivers."""
 
-    source: FieldSource
+    source: PlacedSource
     """The true field in `world`."""
 
     @property

@@ -1,4 +1,4 @@
-"""The magnetic controller: what it holds for, what it never commands, and closed loops with delay."""
+"""The magnetic controller: what it holds for and never commands; closed loops with delay."""
 
 import numpy as np
 import pytest

@@ -9,45 +9,15 @@ little further over at every attempt.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.control.magnetic.planner import PlannedPath
+
 Array = NDArray[np.float64]
 
 MODES = ('automatic', 'confirm')
-
-
-class Waypoint(Protocol):
-    """A place to stop at."""
-
-    arc_m: float
-
-
-class Planned(Protocol):
-    """What is asked of a planned path; `planner.PlannedPath` has it."""
-
-    points_m: Array
-    arc_m: Array
-
-    @property
-    def waypoints(self) -> tuple[Waypoint, ...]:
-        """Places where a user confirms."""
-        ...
-
-    @property
-    def length_m(self) -> float:
-        """Length [m]."""
-        ...
-
-    def at(self, arc_m: float) -> Array:
-        """Return the point at a distance from the entry, shape (3,) [m]."""
-        ...
-
-    def tangent(self, arc_m: float) -> Array:
-        """Return the direction there, shape (3,)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -103,7 +73,7 @@ class LumenPath:
     mode = 'path'
 
     def __init__(
-        self, path: Planned, settings: FeedSettings | None = None, mode: str = 'automatic'
+        self, path: PlannedPath, settings: FeedSettings | None = None, mode: str = 'automatic'
     ) -> None:
         if mode not in MODES:
             raise ValueError(f'mode must be one of {MODES}, got {mode!r}')

@@ -65,7 +65,7 @@ class WireModel:
     @property
     def compliance_rad_n_m(self) -> float:
         """Turn of the tip by a couple [rad/(N m)]."""
-        return self._compliance  # type: ignore[attr-defined, no-any-return]
+        return self._compliance  # type: ignore[attr-defined]
 
     def strength(self, field_t: float) -> float:
         """Return m |B| C, the magnetic over the elastic torque of a radian."""

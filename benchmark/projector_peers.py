@@ -51,10 +51,17 @@ class Shot:
 
 
 class Grid:
-    """Densities of a CT, and where they lie."""
+    """Densities of a CT, and where they lie.
 
-    def __init__(self, volume: Volume) -> None:
-        self.density = np.maximum(1 + volume.hu.astype(np.float32) / 1000, 0)
+    Args:
+        volume: CT.
+        density: [g/cm^3], shape (z, y, x), float32; default 1 + HU/1000.
+    """
+
+    def __init__(self, volume: Volume, density: NDArray[np.float32] | None = None) -> None:
+        if density is None:
+            density = np.maximum(1 + volume.hu.astype(np.float32) / 1000, 0)
+        self.density = density
         self.spacing_mm = np.array(volume.spacing_m) * MM
         self.centre_mm = 0.5 * (np.array(volume.hu.shape[::-1]) - 1) * self.spacing_mm
         self._grid_from_patient = invert_pose(volume.patient_from_grid)
@@ -69,13 +76,18 @@ class Grid:
 
 
 class Joseph:
-    """ITK-RTK's JosephForwardProjectionImageFilter: linear between voxels."""
+    """ITK-RTK's JosephForwardProjectionImageFilter: linear between voxels.
 
-    def __init__(self, volume: Volume) -> None:
+    Args:
+        volume: CT.
+        density: [g/cm^3], shape (z, y, x), float32; default 1 + HU/1000.
+    """
+
+    def __init__(self, volume: Volume, density: NDArray[np.float32] | None = None) -> None:
         import itk
         from itk import RTK
 
-        self._itk, self._rtk, self._grid = itk, RTK, Grid(volume)
+        self._itk, self._rtk, self._grid = itk, RTK, Grid(volume, density)
         self._type = itk.Image[itk.F, 3]
         self._image = itk.image_from_array(self._grid.density)
         self._image.SetSpacing(self._grid.spacing_mm.tolist())

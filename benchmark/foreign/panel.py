@@ -1,0 +1,213 @@
+"""Beam, screen and read-out of a foreign system: expected signal, noise, counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.foreign.patient import TISSUES
+from benchmark.foreign.tube import mass_attenuation_cm2_g, tube_spectrum
+
+Image = NDArray[np.float32]
+
+DEVICE_FORMULA, DEVICE_G_CM3 = 'NiTi', 6.45
+SCREENS = {'Gadolinium Oxysulfide': (0.07, 0.14), 'Cesium Iodide': (0.10, 0.18)}
+"""xraylib's compounds, and the range of their loading [g/cm^2]."""
+
+_SCATTER_SHRINK = 8
+_CM_OF_M = 100.0
+
+
+@dataclass(frozen=True)
+class System:
+    """Tube, screen and read-out of a view.
+
+    Attributes:
+        tube_voltage_kv: peak voltage.
+        anode_angle_deg: angle of the anode.
+        aluminium_mm: filter.
+        copper_mm: filter.
+        screen: compound of the screen.
+        loading_g_cm2: of the screen.
+        scatter_to_primary: scattered over primary signal, mean over the image.
+        scatter_mm: deviation of the scatter's spread on the detector.
+        core_mm: deviation of the light's Gaussian spread.
+        tail_mm: decay length of its exponential tail.
+        tail_share: part of the light in the tail.
+        quanta: absorbed a pixel, median over the image.
+        bits: of the read-out.
+        median_share: part of full scale that the median pixel gets.
+        offset_counts: of the dark image.
+        noise_counts: deviation of the read-out noise.
+        shading: greatest deviation of the uneven field that no calibration took away.
+        shading_rad: direction in which it grows.
+    """
+
+    tube_voltage_kv: float
+    anode_angle_deg: float
+    aluminium_mm: float
+    copper_mm: float
+    screen: str
+    loading_g_cm2: float
+    scatter_to_primary: float
+    scatter_mm: float
+    core_mm: float
+    tail_mm: float
+    tail_share: float
+    quanta: float
+    bits: int
+    median_share: float
+    offset_counts: float
+    noise_counts: float
+    shading: float
+    shading_rad: float
+
+
+def draw_system(rng: np.random.Generator) -> System:
+    """Draw a system; its ranges are those of no training."""
+    screen = sorted(SCREENS)[int(rng.integers(len(SCREENS)))]
+    bits = int(rng.choice([12, 14]))
+    scale = 2**bits / 4096
+    return System(
+        tube_voltage_kv=float(rng.uniform(65, 125)),
+        anode_angle_deg=float(rng.uniform(10, 20)),
+        aluminium_mm=float(rng.uniform(3.0, 6.0)),
+        copper_mm=float(rng.choice([0.0, 0.1, 0.4])),
+        screen=screen,
+        loading_g_cm2=float(rng.uniform(*SCREENS[screen])),
+        scatter_to_primary=float(rng.uniform(0.2, 1.5)),
+        scatter_mm=float(rng.uniform(25, 60)),
+        core_mm=float(rng.uniform(0.15, 0.40)),
+        tail_mm=float(rng.uniform(0.4, 1.2)),
+        tail_share=float(rng.uniform(0.1, 0.4)),
+        quanta=float(np.exp(rng.uniform(np.log(60), np.log(1000)))),
+        bits=bits,
+        median_share=float(rng.uniform(0.08, 0.35)),
+        offset_counts=float(rng.uniform(0, 100)) * scale,
+        noise_counts=float(rng.uniform(0.5, 4.0)) * scale,
+        shading=float(rng.uniform(0.0, 0.15)),
+        shading_rad=float(rng.uniform(-np.pi, np.pi)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """What a pixel absorbs on average, in units of a quantum of the bare beam.
+
+    Attributes:
+        quanta: shape (rows, columns).
+        energy_kev: shape (rows, columns).
+    """
+
+    quanta: Image
+    energy_kev: Image
+
+
+class Beam:
+    """Spectrum and screen of a system, ready to weigh path lengths.
+
+    Args:
+        system: of the view.
+    """
+
+    def __init__(self, system: System) -> None:
+        energies, photons = tube_spectrum(
+            system.tube_voltage_kv,
+            system.anode_angle_deg,
+            {'Al': system.aluminium_mm, 'Cu': system.copper_mm},
+        )
+        absorbed = -np.expm1(
+            -mass_attenuation_cm2_g(system.screen, energies) * system.loading_g_cm2
+        )
+        self._weights = np.stack([photons * absorbed, photons * absorbed * energies], axis=1)
+        self._tissues = np.stack([mass_attenuation_cm2_g(name, energies) for name in TISSUES])
+        self._device = mass_attenuation_cm2_g(DEVICE_FORMULA, energies) * DEVICE_G_CM3 * _CM_OF_M
+
+    def exposure(self, area_density_g_cm2: Image, device_m: Image | None = None) -> Exposure:
+        """Return what the screen absorbs behind patient and device, by Beer and Lambert.
+
+        Args:
+            area_density_g_cm2: of each tissue, shape (rows, columns, T).
+            device_m: path through the device [m] on a grid `k` times finer, shape (k rows,
+                k columns); transmission, not path, is averaged over a pixel.
+        """
+        rows, columns, _ = area_density_g_cm2.shape
+        flat = area_density_g_cm2.reshape(rows * columns, -1)
+        passed = np.exp(-(flat @ self._tissues.astype(np.float32)))
+        if device_m is not None:
+            self._through_device(passed, device_m, (rows, columns))
+        quanta, energy = (passed @ self._weights.astype(np.float32)).T.reshape(2, rows, columns)
+        return Exposure(quanta, energy)
+
+    def _through_device(self, passed: Image, device_m: Image, shape: tuple[int, int]) -> None:
+        """Multiply spectra, shape (pixels, E), by the transmission of the device, in place."""
+        fine = device_m.shape[0] // shape[0]
+        blocks = device_m.reshape(shape[0], fine, shape[1], fine).swapaxes(1, 2)
+        blocks = blocks.reshape(-1, fine * fine)
+        behind = np.flatnonzero(blocks.any(axis=1))
+        paths = blocks[behind].astype(np.float32)
+        passed[behind] *= np.exp(-paths[..., None] * self._device.astype(np.float32)).mean(axis=1)
+
+
+def with_scatter(exposure: Exposure, system: System, pixel_pitch_mm: float) -> Exposure:
+    """Return the exposure with a broad share of scatter, whose mean is the one of the system."""
+    return Exposure(
+        *(
+            image + np.float32(system.scatter_to_primary) * _broad(image, system, pixel_pitch_mm)
+            for image in (exposure.quanta, exposure.energy_kev)
+        )
+    )
+
+
+def _broad(image: Image, system: System, pixel_pitch_mm: float) -> Image:
+    rows, columns = image.shape
+    size = columns // _SCATTER_SHRINK, rows // _SCATTER_SHRINK
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    sigma = system.scatter_mm / pixel_pitch_mm / _SCATTER_SHRINK
+    small = cv2.GaussianBlur(small, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR))
+
+
+def read_out(
+    exposure: Exposure, system: System, pixel_pitch_mm: float, rng: np.random.Generator
+) -> NDArray[np.uint16]:
+    """Return counts of one exposure: quantum noise, light spread, shading, gain and read-out.
+
+    The median of the image gets `quanta` and `median_share`: a crude exposure control.
+
+    Args:
+        exposure: expected, scatter included.
+        system: of the view.
+        pixel_pitch_mm: of the detector.
+        rng: source of the noise.
+    """
+    dose = system.quanta / float(np.median(exposure.quanta))
+    caught = rng.poisson(exposure.quanta * dose).astype(np.float32)
+    light = spread(caught * (exposure.energy_kev / exposure.quanta), system, pixel_pitch_mm)
+    light *= _shading(light.shape, system)
+    full = 2**system.bits - 1
+    gain = system.median_share * full / (float(np.median(exposure.energy_kev)) * dose)
+    counts = system.offset_counts + gain * light
+    counts += system.noise_counts * rng.standard_normal(light.shape, dtype=np.float32)
+    return np.clip(np.rint(counts), 0, full).astype(np.uint16)
+
+
+def spread(light: Image, system: System, pixel_pitch_mm: float) -> Image:
+    """Return light after its spread: a Gaussian core and an exponential tail in radius."""
+    core = cv2.GaussianBlur(light, (0, 0), system.core_mm / pixel_pitch_mm)
+    reach = int(np.ceil(5 * system.tail_mm / pixel_pitch_mm))
+    along = np.arange(-reach, reach + 1) * pixel_pitch_mm
+    tail = np.exp(-np.hypot(along[:, None], along) / system.tail_mm)
+    far = cv2.filter2D(light, -1, (tail / tail.sum()).astype(np.float32))
+    share = np.float32(system.tail_share)
+    return np.asarray((1 - share) * core + share * far, np.float32)
+
+
+def _shading(shape: tuple[int, ...], system: System) -> Image:
+    rows, columns = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
+    u, v = np.cos(system.shading_rad), np.sin(system.shading_rad)
+    slope = np.add.outer(np.float32(v) * rows, np.float32(u) * columns)
+    return 1 + np.float32(system.shading) * slope.astype(np.float32)

@@ -1,0 +1,164 @@
+"""Frames of a foreign imaging chain: its physics, and labels that stay where the picture is."""
+
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import xraylib
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmark.foreign.device import device_paths, place_device, shaft
+from benchmark.foreign.exports import EXPORTS, exported, raw
+from benchmark.foreign.panel import Beam, Exposure, draw_system, read_out, spread, with_scatter
+from benchmark.foreign.tube import mass_attenuation_cm2_g, tube_spectrum
+from benchmark.validation.gvxr_paths import GvxrMissingError
+from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
+from synthex_ros.devices.continuum.mesh import bent_tube
+from synthex_ros.geometry import transform_points
+from synthex_ros.learning.sampling import SceneSampling, draw_view
+
+PITCH_MM = 0.582
+SYSTEM = replace(draw_system(np.random.default_rng(0)), shading=0.0)
+
+
+def test_filters_and_voltage_harden_the_beam():
+    def mean_kev(kv, filters):
+        energies, photons = tube_spectrum(kv, 12.0, filters)
+        assert photons.sum() == pytest.approx(1)
+        return energies @ photons
+
+    soft = mean_kev(80, {'Al': 2.5})
+    assert soft < mean_kev(80, {'Al': 2.5, 'Cu': 0.3}) < 80
+    assert soft < mean_kev(120, {'Al': 2.5}) < 120
+
+
+def test_half_value_layer_is_a_fifth_above_a_standard_beam():
+    # IEC 61267 RQR 5: 70 kV, filtered by about 2.8 mm of aluminium, has 2.58 mm of it as its
+    # first half-value layer. Kramers' law is harder: half is left behind 3.15 mm.
+    energies, photons = tube_spectrum(70, 12.0, {'Al': 2.8})
+    kerma = np.array([xraylib.CS_Energy_CP('Air, Dry (near sea level)', e) for e in energies])
+    kerma *= energies * photons
+    aluminium = mass_attenuation_cm2_g('Al', energies) * 2.699 * 0.315
+    assert (kerma * np.exp(-aluminium)).sum() / kerma.sum() == pytest.approx(0.5, abs=0.01)
+
+
+def test_k_lines_appear_above_the_edge_alone():
+    for kv, above in ((65, False), (100, True)):
+        energies, photons = tube_spectrum(kv, 12.0, {'Al': 2.5})
+        line = np.argmin(np.abs(energies - 59.3))
+        peak = photons[line] / photons[[line - 4, line - 3, line + 3]].max()
+        assert (peak > 1.3) == above
+
+
+def test_device_transmission_is_averaged_and_not_its_path():
+    beam, tissues = Beam(SYSTEM), np.zeros((1, 1, 3), np.float32)
+    open_field = beam.exposure(tissues).energy_kev[0, 0]
+    half = np.array([[0.0, 0.01], [0.0, 0.01]], np.float32)
+    behind = beam.exposure(tissues, np.full((2, 2), 0.01, np.float32)).energy_kev[0, 0]
+    mixed = beam.exposure(tissues, half).energy_kev[0, 0]
+    assert mixed == pytest.approx((open_field + behind) / 2, rel=1e-5)
+    assert behind < 0.1 * open_field
+
+
+def test_scatter_adds_its_share_and_the_spread_keeps_light():
+    rng = np.random.default_rng(1)
+    image = rng.uniform(0.2, 1, (128, 128)).astype(np.float32)
+    total = with_scatter(Exposure(image, image), SYSTEM, PITCH_MM).quanta
+    share = total.mean() / image.mean() - 1
+    assert share == pytest.approx(SYSTEM.scatter_to_primary, rel=0.01)
+    point = np.zeros((101, 101), np.float32)
+    point[50, 50] = 1
+    assert spread(point, SYSTEM, PITCH_MM).sum() == pytest.approx(1, rel=1e-4)
+
+
+def test_noise_without_spread_is_that_of_the_quanta():
+    sharp = replace(
+        SYSTEM, core_mm=1e-3, tail_share=0.0, quanta=400.0, noise_counts=0.0, offset_counts=0.0,
+        bits=14, median_share=0.3,
+    )  # fmt: skip
+    flat = np.full((256, 256), 0.01, np.float32)
+    counts = read_out(Exposure(flat, 50 * flat), sharp, PITCH_MM, np.random.default_rng(2))
+    values = counts.astype(float)
+    assert values.mean() == pytest.approx(0.3 * (2**14 - 1), rel=0.01)
+    assert values.std() / values.mean() == pytest.approx(1 / 20, rel=0.03)
+
+
+@pytest.mark.parametrize('name', ['raw', *sorted(EXPORTS)])
+def test_labels_stay_where_the_picture_is(name):
+    """A dark disc is found where the export says that its middle is, and its mask covers it."""
+    rng = np.random.default_rng(3)
+    middle, size = np.array([[220.0, 300.0]]), 512
+    v, u = np.mgrid[:size, :size]
+    disc = np.hypot(u - middle[0, 0], v - middle[0, 1]) < 30
+    counts = (1500 + 400 * np.sin(u / 90) + 5 * rng.standard_normal(u.shape) - 900 * disc).astype(
+        np.uint16
+    )
+    export = exported(counts, 12, PITCH_MM, name, rng)
+    pixels, mask = export.pixels(), export.mask(disc.astype(np.uint8))
+    assert pixels.shape == mask.shape
+    grey = pixels.astype(float) if not export.inverted else float(pixels.max()) - pixels
+    near = cv2.dilate(mask, np.ones((21, 21), np.uint8)) > 0
+    inside, around = grey[mask > 0], grey[near & (mask == 0)]
+    dark = near & (grey < (np.median(inside) + np.median(around)) / 2)
+    found = np.array([np.nonzero(dark)[1].mean(), np.nonzero(dark)[0].mean()])
+    assert found == pytest.approx(export.points(middle)[0], abs=0.5)
+    assert (dark & (mask > 0)).sum() / (dark | (mask > 0)).sum() > 0.95
+
+
+def test_exports_are_written_as_they_are_described():
+    counts = np.random.default_rng(4).integers(0, 4096, (512, 512)).astype(np.uint16)
+    assert np.array_equal(raw(counts, 12, PITCH_MM).pixels(), counts)
+    every = exported(counts, 12, PITCH_MM, 'all of it', np.random.default_rng(5))
+    assert every.pixels().dtype == np.uint8
+    assert every.inverted
+    assert every.pixels().shape == (480, 480)
+    assert not every.pixels()[~(every.shutter | every.overlay)].any()
+    assert np.all(every.pixels()[every.overlay] == 255)
+
+
+def test_shaft_is_a_closed_tube_of_its_volume():
+    kinematics = ContinuumKinematics()
+    parameters, length = kinematics.parameters, 0.05
+    mesh = shaft(parameters, length)
+    wall = np.pi / 4 * (parameters.outer_diameter_m**2 - parameters.inner_diameter_m**2)
+    assert mesh.is_watertight
+    assert mesh.volume == pytest.approx(wall * length, rel=1e-6)
+
+
+def test_shafts_stay_between_tube_and_panel():
+    sampling, kinematics = SceneSampling(), ContinuumKinematics()
+    rng = np.random.default_rng(6)
+    for _ in range(10):
+        seen = draw_view(sampling, np.zeros(3), rng)
+        device = place_device(sampling, kinematics, seen, rng)
+        end = device.source_from_cm @ [0, 0, -device.shaft_m, 1]
+        assert 0.1 < end[2] < seen.view.geometry.source_to_detector_m
+
+
+@pytest.mark.skipif(find_spec('gvxrPython3') is None, reason='gVXR is not installed')
+def test_traced_mask_is_the_projected_mesh_to_a_pixel():
+    """gVXR's mask and the projected triangles cover each other to less than a pixel."""
+    kinematics, rng = ContinuumKinematics(), np.random.default_rng(7)
+    seen = draw_view(SceneSampling(), np.zeros(3), rng)
+    device = place_device(SceneSampling(edge_share=0.0), kinematics, seen, rng)
+    try:
+        (paths,) = device_paths(kinematics, [device], seen.view.geometry)
+    except GvxrMissingError as error:
+        pytest.skip(str(error))
+    tube, fine = bent_tube(kinematics, device.sample.notch_angles), 8
+    geometry = seen.view.geometry.resized((fine * 512, fine * 512))
+    corners = geometry.project(transform_points(device.source_from_cm, tube.vertices_m))
+    drawn = np.zeros(geometry.shape_px, np.uint8)
+    for triangle in np.rint(corners[tube.faces] * 16).astype(np.int32):
+        cv2.fillPoly(drawn, [triangle], 1, shift=4)
+    silhouette = drawn.reshape(512, fine, 512, fine).mean(axis=(1, 3)) >= 0.5
+    for one, other in ((paths.mask > 0, silhouette), (silhouette, paths.mask > 0)):
+        distance = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, 5)
+        assert one.sum() > 200
+        assert distance[one].max() <= 1.0
+    assert (silhouette ^ (paths.mask > 0)).sum() < 0.05 * silhouette.sum()

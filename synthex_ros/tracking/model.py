@@ -20,6 +20,9 @@ Image = NDArray[np.float32]
 PITCH_TOLERANCE = 0.02
 """Relative difference of pixel pitch up to which a frame fits a model."""
 
+DARKEST = 1 / 200
+"""Darkest counts that are told apart, over the mean of the image."""
+
 _LOG = np.log1p(np.arange(1 << 16, dtype=np.float64)).astype(np.float32)
 _FLAT_STD = 1e-6
 _PROBE_SEED = 0
@@ -36,12 +39,14 @@ def normalise(counts: NDArray) -> Image:
     """Return the network input of a radiograph: normalisation 'zscore_log'.
 
     log(1 + counts), minus the image's mean, divided by its standard deviation; a flat image
-    gives zeros.
+    gives zeros. Counts below `DARKEST` of their mean are raised to it first: where a window cut
+    dark parts to 0, or a shutter is black, their logarithm would outweigh the whole picture.
 
     Args:
         counts: detector counts, shape (rows, columns), uint16 or float.
     """
-    log = log_counts(counts)
+    darkest = np.asarray(DARKEST * counts.mean(), counts.dtype)
+    log = log_counts(np.maximum(counts, darkest))
     mean, deviation = cv2.meanStdDev(log)
     scale = 1 / deviation[0, 0] if deviation[0, 0] > _FLAT_STD else 0.0
     return ((log - np.float32(mean[0, 0])) * np.float32(scale)).astype(np.float32, copy=False)

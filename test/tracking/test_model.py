@@ -94,6 +94,22 @@ def test_normalisation_forgets_dose():
     np.testing.assert_allclose(normalise(few), normalise(few * 4), atol=0.01)
 
 
+@pytest.mark.parametrize('levels', [(1 << 12) - 1, 255])
+def test_window_that_cuts_dark_parts_to_zero_leaves_the_rest_alone(levels):
+    """A black shutter or a clipped window must not outweigh the picture beside it."""
+    rng = np.random.default_rng(3)
+    bright = rng.uniform(0.3, 0.9, (64, 64))
+    bright[:8] = 0.02
+    cut = bright.copy()
+    cut[:8] = 0.0
+    kept, clipped = (
+        normalise(np.rint(levels * part).astype(np.uint16) * np.uint16(65535 // levels))
+        for part in (bright, cut)
+    )
+    spread = kept[8:].std(), clipped[8:].std()
+    assert spread[1] > 0.5 * spread[0]
+
+
 def test_normalised_image_has_no_mean_and_unit_deviation():
     x = normalise(image())
     assert x.dtype == np.float32

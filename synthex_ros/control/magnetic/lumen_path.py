@@ -26,23 +26,29 @@ class FeedSettings:
 
     Attributes:
         speed_m_s: highest feeding speed [m/s].
-        lookahead_m: how far ahead of the tip the path is aimed at [m].
+        lookahead_m: how far ahead of the tip the path is aimed at, at least [m].
+        lookahead_rooms: the same in multiples of the room to the wall: a wire lies at the wall, and
+            in a wide vessel a near aim would turn it across.
         behind_m: how far behind the tip the wire's direction is that of the path [m].
         field_off_rad: feeding stops while the field is this far from where it shall be [rad].
         warn_force_n: wall force at which the wire is drawn back a little [N].
         stop_force_n: wall force at which everything is held [N].
         reach_m: distance from the end at which it is reached [m].
+        stuck_commands: commands in a row with the field too far off to feed, after which the tip
+            is taken as caught.
         caught_m: fed without getting on by which the tip is taken as caught [m].
         draw_back_m: how far it is then drawn back [m].
     """
 
     speed_m_s: float = 0.012
     lookahead_m: float = 0.010
+    lookahead_rooms: float = 2.0
     behind_m: float = 0.024
     field_off_rad: float = 0.7
     warn_force_n: float = 0.3
     stop_force_n: float = 0.7
     reach_m: float = 1.5e-3
+    stuck_commands: int = 30
     caught_m: float = 8e-3
     draw_back_m: float = 0.012
 
@@ -112,8 +118,12 @@ class LumenPath:
     def at(self, stamp_ns: int, tip_m: Array) -> tuple[Array, Array, float]:
         """Return the point aimed at, and the path's direction times the feeding speed."""
         arc = self.locate(tip_m)
-        goal = min(arc + self.settings.lookahead_m, self.path.length_m)
+        goal = min(arc + self._lookahead_m(arc), self.path.length_m)
         return self.path.at(goal), self.settings.speed_m_s * self.path.tangent(arc), np.inf
+
+    def _lookahead_m(self, arc_m: float) -> float:
+        room = float(np.interp(arc_m, self.path.arc_m, self.path.room_m))
+        return max(self.settings.lookahead_m, self.settings.lookahead_rooms * room)
 
     def locate(self, tip_m: Array) -> float:
         """Return how far along the path a tip is [m]; it does not jump to another stretch."""
@@ -133,7 +143,7 @@ class LumenPath:
         """Return the direction of the path behind the tip, and from the tip to its aim, (3,)."""
         arc = self.arc_m or 0.0
         behind = self.path.tangent(max(0.0, arc - self.settings.behind_m))
-        end, ahead = self.path.length_m, arc + self.settings.lookahead_m
+        end, ahead = self.path.length_m, arc + self._lookahead_m(arc)
         aim = self.path.at(min(ahead, end)) + max(0.0, ahead - end) * self.path.tangent(end)
         return behind, (aim - tip_m) / max(float(np.linalg.norm(aim - tip_m)), 1e-9)
 
@@ -154,6 +164,7 @@ class Feeder:
         self.attempts = 0
         self._best_m, self._caught_at_m = -np.inf, np.inf
         self._fed_at_best_m = 0.0
+        self._stuck = 0
         self._back_to_m: float | None = None
 
     @property
@@ -183,7 +194,10 @@ class Feeder:
             self._back_to_m, self._fed_at_best_m = None, insertion_m + s.draw_back_m
         if path.arrived or path.waiting:
             return 0.0
-        if insertion_m - self._fed_at_best_m > s.caught_m or force_n >= s.warn_force_n:
+        self._stuck = self._stuck + 1 if field_off_rad >= s.field_off_rad else 0
+        caught = insertion_m - self._fed_at_best_m > s.caught_m or self._stuck > s.stuck_commands
+        if caught or force_n >= s.warn_force_n:
+            self._stuck = 0
             self.attempts, self._caught_at_m = self.attempts + 1, self._best_m
             self._back_to_m = max(0.0, insertion_m - s.draw_back_m)
             return -s.speed_m_s

@@ -27,8 +27,8 @@ class FeedSettings:
     Attributes:
         speed_m_s: highest feeding speed [m/s].
         lookahead_m: how far ahead of the tip the path is aimed at, at least [m].
-        lookahead_rooms: the same in multiples of the room to the wall: a wire lies at the wall, and
-            in a wide vessel a near aim would turn it across.
+        lookahead_rooms: the same in multiples of the room to the wall: in a wide vessel the wire
+            lies at the wall, and a near aim would turn it across.
         behind_m: how far behind the tip the wire's direction is that of the path [m].
         field_off_rad: feeding stops while the field is this far from where it shall be [rad].
         warn_force_n: wall force at which the wire is drawn back a little [N].
@@ -36,7 +36,8 @@ class FeedSettings:
         reach_m: distance from the end at which it is reached [m].
         stuck_commands: commands in a row with the field too far off to feed, after which the tip
             is taken as caught.
-        caught_m: fed without getting on by which the tip is taken as caught [m].
+        caught_m: fed without getting on by which the tip is taken as caught, or the lookahead if
+            that is more: in a wide vessel the wire first moves to the other wall [m].
         draw_back_m: how far it is then drawn back [m].
     """
 
@@ -118,10 +119,11 @@ class LumenPath:
     def at(self, stamp_ns: int, tip_m: Array) -> tuple[Array, Array, float]:
         """Return the point aimed at, and the path's direction times the feeding speed."""
         arc = self.locate(tip_m)
-        goal = min(arc + self._lookahead_m(arc), self.path.length_m)
+        goal = min(arc + self.lookahead_m(arc), self.path.length_m)
         return self.path.at(goal), self.settings.speed_m_s * self.path.tangent(arc), np.inf
 
-    def _lookahead_m(self, arc_m: float) -> float:
+    def lookahead_m(self, arc_m: float) -> float:
+        """Return how far ahead of a place on the path the tip is aimed [m]."""
         room = float(np.interp(arc_m, self.path.arc_m, self.path.room_m))
         return max(self.settings.lookahead_m, self.settings.lookahead_rooms * room)
 
@@ -143,7 +145,7 @@ class LumenPath:
         """Return the direction of the path behind the tip, and from the tip to its aim, (3,)."""
         arc = self.arc_m or 0.0
         behind = self.path.tangent(max(0.0, arc - self.settings.behind_m))
-        end, ahead = self.path.length_m, arc + self._lookahead_m(arc)
+        end, ahead = self.path.length_m, arc + self.lookahead_m(arc)
         aim = self.path.at(min(ahead, end)) + max(0.0, ahead - end) * self.path.tangent(end)
         return behind, (aim - tip_m) / max(float(np.linalg.norm(aim - tip_m)), 1e-9)
 

@@ -26,7 +26,7 @@ from synthex_ros.geometry import ProjectionGeometry, View
 IMAGE, INFO, POSE, EXPOSURE = 'carm/image_raw', 'carm/camera_info', 'carm/pose', 'carm/exposure'
 MASK, LANDMARKS = 'tracker/mask', 'tracker/landmarks'
 CENTERLINE, MEASURED = 'tracker/centerline', 'tracker/measured_cp'
-COMMAND = 'device/servo_jp'
+COMMAND, FIELD_COMMAND = 'device/servo_jp', 'device/servo_field'
 TARGET, PATH = 'control/target', 'control/path'
 TRUTH_TIP, TRUTH_LANDMARKS = 'sim/ground_truth/tip', 'sim/ground_truth/landmarks'
 TRUTH_MASK, TRUTH_CENTERLINE = 'sim/ground_truth/mask', 'sim/ground_truth/centerline'
@@ -196,6 +196,7 @@ class _Loader:
             MEASURED: self._measured,
             TRUTH_TIP: self._truth_tip,
             COMMAND: lambda record: self._stamped(record, self.commands, ()),
+            FIELD_COMMAND: lambda record: self._stamped(record, self.commands, ()),
             TARGET: self._target,
             PATH: self._path,
             MASK: lambda record: self._mask(record, 'tracker'),

@@ -36,6 +36,7 @@ class Task:
         duration_s: simulated length [s].
         targets: positions to reach one after the other.
         path: positions to follow, linearly joined; empty for none.
+        timed: the times of the path count; else it is followed at the speed of the controller.
         scenario: settings that the task needs, `section.key` to value.
         limits: greatest values that pass, keyed as in report.json.
     """
@@ -45,6 +46,7 @@ class Task:
     duration_s: float
     targets: tuple[Goal, ...] = ()
     path: tuple[Goal, ...] = ()
+    timed: bool = True
     scenario: dict[str, object] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
 

@@ -112,7 +112,11 @@ class Conductor:
             header = messages.make_header(self._stamp_ns(goal.time_s), self._frame)
             pose = make_pose(translation_m=goal.position_world_m)
             self._targets.publish(messages.to_pose_stamped(pose, header))
-        if self._task.path:
+        if self._task.path and not self._task.timed:
+            points = [goal.position_world_m for goal in self._task.path]
+            header = messages.make_header(self._stamp_ns(0.0), self._frame)
+            self._path.publish(messages.to_path(points, header))
+        elif self._task.path:
             stamps = [self._stamp_ns(goal.time_s) for goal in self._task.path]
             points = [goal.position_world_m for goal in self._task.path]
             # The path takes over before its first point, so that the tip can come to its start.
@@ -145,6 +149,8 @@ class Conductor:
 
     def _error_m(self, task_s: float) -> float:
         goals = [g for g in (*self._task.targets, *self._task.path) if g.time_s <= task_s]
+        if not self._task.timed:
+            goals = list(self._task.path)
         return float(np.linalg.norm(self._tip - goals[-1].position_world_m)) if goals else np.nan
 
     def _set_paused(self, paused: bool, still_alive) -> None:

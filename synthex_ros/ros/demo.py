@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from synthex_ros.evaluation import commands as evaluation
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A demo: scenario, task and folder."""
+
+    scenario: str
+    task: str
+    out: Path
+
+
+DEMOS = {
+    'continuum': Demo('chest_cm.yaml', 'demo', Path('out/demo')),
+    'magnetic': Demo('guidewire_in_aorta.yaml', 'aorta', Path('out/demo_magnetic')),
+}
 
 
 def register(subparsers: Any) -> None:
@@ -17,19 +33,39 @@ def register(subparsers: Any) -> None:
         'demo',
         help='steer a manipulator in a chest CT and write a report',
         description='Run the closed loop over ROS 2 and write bag, report.html, report.json and '
-        'a preview. Overrides: seed:=3 tracker:=ground_truth sim.latency_s:=0.1',
+        'a preview. `demo magnetic` steers a magnetic guidewire through the aorta. Overrides: '
+        'seed:=3 tracker:=ground_truth sim.latency_s:=0.1',
     )
-    parser.add_argument('overrides', nargs='*', metavar='key:=value', help='settings to change')
-    parser.add_argument('--scenario', default='chest_cm.yaml', help='YAML file or name')
-    parser.add_argument('--task', default='demo', help='demo, CM-1 or CM-2')
-    parser.add_argument('--out', type=Path, default=Path('out/demo'), help='folder to write')
+    parser.add_argument(
+        'overrides', nargs='*', metavar='continuum|magnetic|key:=value',
+        help='which demo, and settings to change',
+    )  # fmt: skip
+    parser.add_argument('--scenario', default='', help='YAML file or name')
+    parser.add_argument('--task', default='', help='demo, CM-1, CM-2 or aorta')
+    parser.add_argument('--out', type=Path, help='folder to write (default out/demo...)')
     parser.add_argument('--verbose', action='store_true', help='show what the nodes print')
     parser.set_defaults(handler=run_demo)
 
 
 def run_demo(args: argparse.Namespace) -> int:
-    """Run the demo; return 0 when the report passed, 1 when a limit was broken."""
-    return run_task(args.task, args.out, args.scenario, args.overrides, args.verbose)
+    """Run the demo; return 0 when the report passed, 1 when a limit was broken.
+
+    Raises:
+        ValueError: there is no such demo.
+    """
+    which, overrides = 'continuum', list(args.overrides)
+    if overrides and ':=' not in overrides[0]:
+        which = overrides.pop(0)
+    if which not in DEMOS:
+        raise ValueError(f'demo must be one of {", ".join(DEMOS)}, got {which!r}')
+    demo = DEMOS[which]
+    return run_task(
+        args.task or demo.task,
+        args.out or demo.out,
+        args.scenario or demo.scenario,
+        overrides,
+        args.verbose,
+    )
 
 
 def run_evaluate_task(args: argparse.Namespace) -> int:

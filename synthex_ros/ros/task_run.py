@@ -22,10 +22,14 @@ from synthex_ros.evaluation.goals import TargetRules
 from synthex_ros.evaluation.report import write_report
 from synthex_ros.evaluation.run_report import RunReport
 from synthex_ros.evaluation.tasks import TASKS, Task
+from synthex_ros.evaluation.vessel_task import vessel_task
 from synthex_ros.geometry import pose_from_parameters
 from synthex_ros.ros.bringup import Scenario, load_scenario
 from synthex_ros.ros.conductor import Conductor, Progress
 from synthex_ros.ros.graph import Graph, GraphError
+
+VESSEL_TASK = 'aorta'
+"""The task that is planned in the vessels of the scenario's CT."""
 
 _STILL_TIMEOUT_S = 30.0
 _DRAIN_S = 0.5
@@ -64,12 +68,12 @@ def prepare(
     Raises:
         ValueError: an unknown task, or an override that does not fit.
     """
-    if name not in TASKS:
-        raise ValueError(f'task must be one of {", ".join(TASKS)}, got {name!r}')
+    if name not in (*TASKS, VESSEL_TASK):
+        raise ValueError(f'task must be one of {", ".join(TASKS)}, {VESSEL_TASK}, got {name!r}')
     bag = out / 'bag'
     plain = load_scenario(scenario, overrides)
     sim = plain.node('sim').parameters
-    task = TASKS[name](_kinematics(sim), _base(sim), int(plain.settings['seed']))
+    task = _task(name, sim, int(plain.settings['seed']))
     asked = ['time_mode:=lockstep']
     asked += [f'{key}:={json.dumps(value)}' for key, value in task.scenario.items()]
     asked += overrides
@@ -80,6 +84,13 @@ def prepare(
     asked += [f'sim.end_time_s:={sim["start_time_s"] + task.duration_s!r}']
     asked += [f'recorder.{key}:={json.dumps(value)}' for key, value in provenance.items()]
     return TaskRun(task, load_scenario(scenario, asked), bag)
+
+
+def _task(name: str, sim: dict[str, Any], seed: int) -> Task:
+    if name == VESSEL_TASK:
+        place = sim['isocenter_patient_m']
+        return vessel_task(sim['anatomy'], place, sim['vessels'], _base(sim)[:3, 3])
+    return TASKS[name](_kinematics(sim), _base(sim), seed)
 
 
 def _kinematics(sim: dict[str, Any]) -> ContinuumKinematics:
@@ -162,7 +173,7 @@ def execute(
                 tail = graph.processes[section].last_lines()
                 raise GraphError(f'{section} ended with code {ended[section]}:\n{tail}')
 
-        graph.wait_active(120.0)
+        graph.wait_active(300.0)
         say(run.task.title)
         with Conductor(run.task, start_s, graph.domain_id) as conductor:
             conductor.run(watch, alive, _STILL_TIMEOUT_S)

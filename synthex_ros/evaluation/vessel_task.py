@@ -1,0 +1,53 @@
+"""The task of the magnetic demo: along a planned path into a branch of the aorta."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.anatomy import load_volume
+from synthex_ros.anatomy.vessels import vessel_model
+from synthex_ros.control.magnetic.planner import PlannerSettings, plan_path
+from synthex_ros.evaluation.tasks import Goal, Task
+from synthex_ros.geometry import make_pose
+
+Array = NDArray[np.float64]
+
+TARGET = 'common_carotid_artery_right'
+TARGET_BEFORE_END_M = 0.015
+DURATION_S = 90.0
+LAST_S = 5.0
+
+
+def vessel_task(
+    anatomy: str, isocenter_patient_m: Array, tree: str, base_m: Array, target: str = TARGET
+) -> Task:
+    """Return the task to steer a guidewire along a planned path to a place.
+
+    Args:
+        anatomy: segmented CT.
+        isocenter_patient_m: isocentre from the middle of the CT, shape (3,) [m].
+        tree: which vessels.
+        base_m: where the wire enters, in `world`, shape (3,) [m].
+        target: a place of the tree; the path ends 15 mm before it.
+
+    Raises:
+        ValueError: the CT has no such vessels or the place cannot be reached.
+    """
+    volume = load_volume(anatomy)
+    isocenter = volume.centre_patient_m + np.asarray(isocenter_patient_m, float)
+    model = vessel_model(volume, tree).moved(make_pose(translation_m=-isocenter))
+    settings = PlannerSettings(device_radius_m=0.4e-3, smoothing_m=5e-3)
+    path = plan_path(model.tree, base_m, target, lumen=model.lumen, settings=settings)
+    points = path.at(np.arange(0, path.length_m - TARGET_BEFORE_END_M, 2e-3))
+    name = target.replace('_', ' ')
+    return Task(
+        name='aorta',
+        title=f'steer a magnetic guidewire through the aorta into the {name}',
+        duration_s=DURATION_S,
+        targets=(Goal(DURATION_S - LAST_S, points[-1]),),
+        path=tuple(Goal(0.0, point) for point in points),
+        timed=False,
+        scenario={'sim.latency_s': 0.1},
+        limits={'tip_error_median_mm': 2.0},
+    )

@@ -1,0 +1,91 @@
+"""Scenarios of magnetic devices: names decide, values reach the nodes that have them."""
+
+import pytest
+import yaml
+
+from control_node.magnetic import build_magnetic_controller, end_of_line, lumen_path
+from control_node.params import ControlParams
+from control_node.settings import build_controller, device_names
+from sim_node.params import SimParams
+from sim_node.settings import room_settings
+from synthex_ros import resources
+from synthex_ros.ros import parameters
+from synthex_ros.ros.bringup import SCENARIOS, load_scenario
+
+MAGNETIC = sorted({name for device, name in SCENARIOS.items() if device != 'continuum'})
+
+
+def values(scenario, section):
+    given = dict(scenario.node(section).parameters)
+    return {k: v for k, v in given.items() if k not in ('autostart', 'use_sim_time')}
+
+
+@pytest.mark.parametrize('name', MAGNETIC)
+def test_scenario_builds_a_room_and_a_controller(name):
+    scenario = load_scenario(name)
+    room = room_settings(parameters.build(SimParams, values(scenario, 'sim')))
+    assert room.magnetic.device == scenario.settings['device']
+    controller = build_magnetic_controller(
+        parameters.build(ControlParams, values(scenario, 'control'))
+    )
+    assert controller.goals.mode == 'idle'
+
+
+@pytest.mark.parametrize('device', sorted(SCENARIOS))
+def test_name_of_a_device_chooses_its_scenario(device):
+    controller = 'continuum' if device == 'continuum' else 'magnetic'
+    scenario = load_scenario('', [f'device:={device}', f'controller:={controller}'])
+    nodes = {node.section: node.parameters for node in scenario.nodes()}
+    assert {nodes[section]['device'] for section in ('sim', 'control', 'tracker')} == {device}
+    assert nodes['control']['controller'] == controller
+
+
+def test_default_scenario_is_that_of_the_manipulator():
+    content = yaml.safe_load(resources.find('config', 'chest_cm.yaml').read_text(encoding='utf-8'))
+    assert 'device' not in content
+    assert load_scenario().settings['device'] == 'continuum'
+
+
+def test_settings_of_a_device_may_be_written_as_a_mapping():
+    override = 'device_settings:={length_m: 0.5, precurve_rad: 0.2}'
+    node = load_scenario('', ['device:=guidewire', override]).node('sim')
+    assert yaml.safe_load(node.parameters['device_settings']) == {
+        'length_m': 0.5, 'precurve_rad': 0.2,
+    }  # fmt: skip
+
+
+def test_controller_and_device_of_different_families_are_refused():
+    with pytest.raises(ValueError, match='needs a magnetic device'):
+        build_magnetic_controller(ControlParams(controller='magnetic'))
+    with pytest.raises(ValueError, match='set controller: magnetic'):
+        build_controller(ControlParams(device='guidewire'))
+
+
+def test_tip_is_the_last_landmark_of_the_device():
+    for device, tip in (('continuum', 1), ('guidewire', 1), ('soft_robot', 1), ('droplet', 0)):
+        params = ControlParams(device=device, tip_landmark=-1)
+        assert device_names(params)[1] == tip
+
+
+def test_path_without_times_stops_at_waypoints_until_confirmed():
+    path = lumen_path([[0, 0, 0], [0, 0, 0.16]], ControlParams(path_mode='confirm'))
+    stops = []
+    for z in range(161):
+        path.locate([0, 0, z * 1e-3])
+        if path.waiting:
+            stops.append(z)
+            assert path.confirm()
+    assert stops == [49, 99]
+    assert path.arrived
+    with pytest.raises(ValueError, match='at least 2 mm apart'):
+        lumen_path([[0, 0, 0]], ControlParams())
+
+
+def test_point_behind_the_tip_is_measured_along_the_wire():
+    import numpy as np
+
+    line = np.array([[0, 0, 0], [0, 0, 0.03], [0, 0.02, 0.03]])
+    back, tip = end_of_line(line, 0.025)
+    np.testing.assert_allclose(back, [0, 0, 0.025])
+    np.testing.assert_allclose(tip, line[-1])
+    assert end_of_line(line, 0.06) is None

@@ -58,7 +58,7 @@ class ControlNode(ManagedNode):
         self._ages_s: deque[float] = deque(maxlen=300)
         self._seen_s: dict[int, float] = {}
         self._answered = self._newest_ns = 0
-        self._answer: Answer | None = None
+        self._answer: Answer | MagneticAnswer | None = None
         self._stale, self._usable_s = True, 0.0
         self.diagnostics.add('control', self._report)
 

@@ -55,8 +55,14 @@ class FieldOutput:
         self._point = node.advertise(PointStamped, topics.SERVO_POINT, qos.CONTROL)
         self._field = node.advertise(MagneticField, topics.SERVO_FIELD, qos.CONTROL)
 
-    def send(self, answer: MagneticAnswer, stamp_ns: int, point_m: Array) -> None:
-        """Publish an answer to the frame of `stamp_ns` [ns], for a device at a point (3,) [m]."""
+    def send(self, answer: Answer | MagneticAnswer, stamp_ns: int, point_m: Array) -> None:
+        """Publish an answer to the frame of `stamp_ns` [ns], for a device at a point (3,) [m].
+
+        Raises:
+            TypeError: the answer has no field.
+        """
+        if not isinstance(answer, MagneticAnswer):
+            raise TypeError(f'a magnetic device needs an answer with a field, got {answer}')
         if self._joints is not None:
             self._joints.send(answer, stamp_ns, point_m)
         header = messages.make_header(stamp_ns, self._frame)

@@ -46,8 +46,9 @@ class SimPublisher:
         make = node.advertise
         self._clock = make(Clock, topics.CLOCK, qos.CLOCK)
         self._joints = make(JointState, topics.MEASURED_JS, qos.STATE)
-        magnetic = isinstance(device, DrivenMagnetic)
-        self._field = FieldOutput(node, device, params.world_frame) if magnetic else None
+        self._field: FieldOutput | None = None
+        if isinstance(device, DrivenMagnetic):
+            self._field = FieldOutput(node, device, params.world_frame)
         self._carm_joints = make(JointState, topics.CARM_JOINT_STATES, qos.STATE)
         self._pose = make(PoseStamped, topics.CARM_POSE, frame)
         self._exposure = make(DiagnosticArray, topics.EXPOSURE, frame)

@@ -55,6 +55,10 @@ class ArmDrive:
         self.source = PlacedSource(plant, world_from_frame)
         self._allocator = ArmAllocator(plant.kinematics, weights)
         self._limits = FieldLimits(FIELD_MAX_T, force_max_n, REACH_M)
+        self._wish: Wish | None = None
+        self._approach: Array | None = None
+        self._made: ArmAllocation | None = None
+        self._joints: Array = np.array(HOME_RAD)
         self.reset()
 
     @property
@@ -109,9 +113,7 @@ class ArmDrive:
         """Start again at home."""
         self.plant.reset()
         self._joints = np.array(HOME_RAD)
-        self._wish: Wish | None = None
-        self._approach: Array | None = None
-        self._made: ArmAllocation | None = None
+        self._wish = self._approach = self._made = None
         self._since_s = 0.0
 
     def acknowledge(self) -> None:

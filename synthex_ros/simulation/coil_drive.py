@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthex_ros.control.magnetic.allocation import REACHED, Allocation, CoilAllocator
+from synthex_ros.control.magnetic.allocation import REACHED, Allocation, CoilAllocator, CoilModel
 from synthex_ros.control.magnetic.coil_watch import CoilWatch, WatchReport
 from synthex_ros.control.magnetic.field_guard import FieldLimits
 from synthex_ros.devices.magnetic.coil_plant import CoilPlant
@@ -40,12 +42,15 @@ class CoilDrive:
     ) -> None:
         self.plant, self._moment_of = plant, moment_of
         self.source = PlacedSource(plant, world_from_coils)
-        self._allocator = CoilAllocator(plant.coils)
+        self._allocator = CoilAllocator(cast(CoilModel, plant.coils))
         calibration = plant.coils.calibration
         self._watch = CoilWatch(plant.coils, calibration.sensors_m)
         self._limits = FieldLimits(
             plant.limits.field_max_t, force_max_n, calibration.workspace_radius_m
         )
+        self._wish: Wish | None = None
+        self._allocation: Allocation | None = None
+        self._seen: WatchReport | None = None
         self.reset()
 
     @property
@@ -105,9 +110,7 @@ class CoilDrive:
         self.plant.reset()
         self.plant.field_gains = gains
         self._watch.reset()
-        self._seen: WatchReport | None = None
-        self._wish: Wish | None = None
-        self._allocation: Allocation | None = None
+        self._seen = self._wish = self._allocation = None
         self._since_watch_s = 0.0
 
     def acknowledge(self) -> None:

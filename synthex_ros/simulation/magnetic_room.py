@@ -125,7 +125,8 @@ def build_drive(settings: MagneticSettings, seed: int) -> FieldDrive:
         if settings.lost_coil or settings.coil_gain_error:
             raise ValueError('lost_coil and coil_gain_error need coils, got field_source arm')
         pose = settings.world_from_field_source
-        keep_out = PatientBox(half_size_m=tuple(settings.arm_keep_out_m))
+        x, y, z = settings.arm_keep_out_m
+        keep_out = PatientBox(half_size_m=(x, y, z))
         arm = MagnetArm(ArmParameters(patient=keep_out))
         return ArmDrive(arm, pose, moment_of, settings.force_max_n)
     coils = CoilArray.from_calibration(settings.field_source)

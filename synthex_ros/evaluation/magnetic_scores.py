@@ -34,7 +34,7 @@ class Wanted:
     Attributes:
         key: of a value of `SeedResult`.
         limit: greatest value, or least with `at_least`.
-        statistic: 'p95', 'max', 'median', 'mean' over the seeds.
+        statistic: 'p95', 'max', 'min', 'median', 'mean' over the seeds.
         at_least: whether `limit` is the least value.
         case: of these cases only; '' for all.
         peer: what others report, in words.
@@ -131,8 +131,8 @@ class TaskResult:
 
 
 def statistic(values: list[float], name: str) -> float:
-    """Return 'p95', 'max', 'median' or 'mean' of values; NaN without any."""
+    """Return 'p95', 'max', 'min', 'median' or 'mean' of values; NaN without any."""
     if not values:
         return float('nan')
-    parts = {'median': 50.0, 'p95': 95.0, 'max': 100.0}
+    parts = {'min': 0.0, 'median': 50.0, 'p95': 95.0, 'max': 100.0}
     return float(np.mean(values) if name == 'mean' else np.percentile(values, parts[name]))

@@ -297,7 +297,7 @@ MAGNETIC_TASKS: dict[str, MagneticTask] = {
         'soft robot on a path, rolled by a magnet on an arm',
         (
             Wanted('rms_mm', 0.7, peer=_MAGNET),
-            Wanted('clearance_mm', 0.0, 'max', True),
+            Wanted('clearance_mm', 0.0, 'min', True),
         ),
     ),
 }  # fmt: skip

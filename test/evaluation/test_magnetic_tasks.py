@@ -59,6 +59,13 @@ def test_scores_name_the_statistic_the_limit_and_the_failed_seeds():
     json.dumps(result.to_dict())
 
 
+def test_a_least_value_is_that_of_the_worst_seed():
+    seeds = tuple(SeedResult(k, 'arm', {'room_mm': k - 1.0}, (), 1.0) for k in range(5))
+    result = TaskResult('MG-0', 'test', seeds, (Wanted('room_mm', 0.0, 'min', at_least=True),))
+    assert result.rows()[0]['measured'] == -1.0
+    assert not result.passed
+
+
 def test_nothing_measured_does_not_pass():
     result = TaskResult('MG-0', 'test', (), (Wanted('rms_mm', 1.0),))
     assert not result.passed

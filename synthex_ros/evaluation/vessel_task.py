@@ -1,4 +1,4 @@
-"""The task of the magnetic demo: along a planned path into a branch of the aorta."""
+"""The task of the magnetic demo: along a planned path round the arch of the aorta."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from synthex_ros.geometry import make_pose
 
 Array = NDArray[np.float64]
 
-TARGET = 'common_carotid_artery_right'
-TARGET_BEFORE_END_M = 0.015
-DURATION_S = 90.0
+TARGET = 'ascending_aorta'
+TARGET_BEFORE_END_M = 0.02
+DURATION_S = 75.0
 LAST_S = 5.0
+ARRIVED_M = 0.018
+"""Within the width of the ascending aorta, where a wire lies on the wall, not in the middle."""
 
 
 def vessel_task(
@@ -29,7 +31,7 @@ def vessel_task(
         isocenter_patient_m: isocentre from the middle of the CT, shape (3,) [m].
         tree: which vessels.
         base_m: where the wire enters, in `world`, shape (3,) [m].
-        target: a place of the tree; the path ends 15 mm before it.
+        target: a place of the tree; the path ends 20 mm before it.
 
     Raises:
         ValueError: the CT has no such vessels or the place cannot be reached.
@@ -49,5 +51,5 @@ def vessel_task(
         path=tuple(Goal(0.0, point) for point in points),
         timed=False,
         scenario={'sim.latency_s': 0.1},
-        limits={'tip_error_median_mm': 2.0},
+        limits={'tip_error_median_mm': 1e3 * ARRIVED_M, 'targets_reached': 0.0},
     )

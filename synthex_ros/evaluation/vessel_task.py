@@ -17,8 +17,6 @@ TARGET = 'ascending_aorta'
 TARGET_BEFORE_END_M = 0.02
 DURATION_S = 75.0
 LAST_S = 5.0
-ARRIVED_M = 0.018
-"""Within the width of the ascending aorta, where a wire lies on the wall, not in the middle."""
 
 
 def vessel_task(
@@ -51,5 +49,5 @@ def vessel_task(
         path=tuple(Goal(0.0, point) for point in points),
         timed=False,
         scenario={'sim.latency_s': 0.1},
-        limits={'tip_error_median_mm': 1e3 * ARRIVED_M, 'targets_reached': 0.0},
+        limits={'tip_error_median_mm': 2.0},
     )

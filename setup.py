@@ -21,6 +21,7 @@ DEV = [
     'ros-jazzy-domain-coordinator',
     'pytest',
     'pytest-timeout',
+    'pytest-xdist',
     'hypothesis',
     'magpylib',
     'ruff',

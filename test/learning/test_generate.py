@@ -139,7 +139,8 @@ def test_behind_the_blades_it_is_dark(folder):
             shut = np.ones((image['height'], image['width']), bool)
             shut[max(top - 4, 0) : bottom + 4, max(left - 4, 0) : right + 4] = False
             counts = folder.counts(row)
-            assert np.median(counts[shut]) < 0.1 * np.median(counts[~shut])
+            brightest = np.percentile(counts[~shut], 99)  # the field may be full of dense tissue
+            assert np.median(counts[shut]) < 0.1 * brightest
 
 
 def test_a_frame_made_alone_is_the_frame_of_the_set(folder, maker):

@@ -107,10 +107,12 @@ def behind_devices(
     scene: Scene,
     beam: Beam,
     focal_spot: FocalSpot | None = None,
+    rays: Rays | None = None,
 ) -> CoveredPixels | None:
     """Return the signal of the pixels that devices change, or None without devices.
 
-    With a focal spot the change is blurred by it, at the devices' mean distance.
+    With a focal spot the change is blurred by it, at the devices' mean distance. Rays are those of
+    the anatomy's view and pose, from `rays_in_grid`; default they are computed.
     """
     if not devices:
         return None
@@ -123,7 +125,8 @@ def behind_devices(
         np.zeros((len(solids), count), np.float32),
         np.zeros((len(names), count), np.float32),
     )
-    rays = rays_in_grid(scene.volume, anatomy.view, anatomy.world_from_patient)
+    if rays is None:
+        rays = rays_in_grid(scene.volume, anatomy.view, anatomy.world_from_patient)
     for item in devices:
         _place(
             item, geometry, rays, scene, starts, first, paths[solids.index(item.material)], removed

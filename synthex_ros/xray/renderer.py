@@ -28,7 +28,7 @@ from synthex_ros.xray.object_span import air_gap_m
 from synthex_ros.xray.panel import PanelMaps
 from synthex_ros.xray.parallel import parallel
 from synthex_ros.xray.projection_grid import ProjectionGrid
-from synthex_ros.xray.projector import Projector
+from synthex_ros.xray.projector import Projector, Rays, rays_in_grid
 from synthex_ros.xray.scene import Scene
 from synthex_ros.xray.shear_warp import ShearWarpProjector
 
@@ -125,6 +125,7 @@ class Renderer:
         )
         self._maps: LruCache[PanelMaps | None] = LruCache(2)
         self._beams: LruCache[Beam] = LruCache(cached_layers)
+        self._rays: LruCache[Rays] = LruCache(4)
         self._techniques: LruCache[Technique] = LruCache(cached_layers)
 
     def anatomy(
@@ -332,7 +333,11 @@ class Renderer:
         """Return the pixels that bodies change, and the label image."""
         devices = trace_bodies(bodies, layer.view, self.supersampling)
         beam, spot = self.beam(layer.technique), self.chain.focal_spot
-        covered = behind_devices(devices, layer, self.scene, beam, spot)
+        volume, pose = self.scene.volume, layer.world_from_patient
+        rays = self._rays.get(
+            _place(layer.view, pose), lambda: rays_in_grid(volume, layer.view, pose)
+        )
+        covered = behind_devices(devices, layer, self.scene, beam, spot, rays)
         return covered, label_image(devices, layer.view.geometry.shape_px)
 
     def _expected(

@@ -34,6 +34,7 @@ class RandomizedFrames(Dataset):
     ) -> None:
         self._frames, self._randomization = frames, randomization
         self._seed, self._sigma_px = seed, sigma_px
+        self._without = [row for row in range(len(frames)) if not frames.shows_device(row)]
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -42,7 +43,12 @@ class RandomizedFrames(Dataset):
         """Return tensors of one randomized crop."""
         epoch, row = key
         rng = np.random.default_rng([self._seed, epoch, row])
-        return to_tensors(self._randomization(self._frames.labelled(row), rng), self._sigma_px)
+        background = self._background if self._without else None
+        sample = self._randomization(self._frames.labelled(row), rng, background)
+        return to_tensors(sample, self._sigma_px)
+
+    def _background(self, rng: np.random.Generator) -> Labelled:
+        return self._frames.labelled(int(rng.choice(self._without)))
 
 
 class EpochOrder(Sampler):

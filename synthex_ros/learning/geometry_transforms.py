@@ -71,6 +71,35 @@ def elastic(sample: Labelled, rng: np.random.Generator, amplitude_px: float) -> 
     return _labelled(image, mask, with_visibility(points, (rows, columns)))
 
 
+def shutter(sample: Labelled, rng: np.random.Generator) -> Labelled:
+    """Leave a disc of the picture, one grey around it, as image intensifiers show; see labels."""
+    rows, columns = sample.image.shape
+    radius = float(np.exp(rng.uniform(np.log(0.5), np.log(2.0)))) * rows
+    bearing, share = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 0.95)
+    middle = np.array([columns, rows]) / 2
+    # The edge passes the middle at a part of half a side, so that more than half is shown.
+    centre = middle - (radius - share * rows / 2) * np.array([np.cos(bearing), np.sin(bearing)])
+    v, u = np.ogrid[:rows, :columns]
+    shown = np.hypot(u - centre[0], v - centre[1]) <= radius
+    low, high = float(sample.image.min()), float(sample.image.max())
+    grey = np.float32(low if rng.random() < 0.7 else rng.uniform(low, high))
+    points = sample.landmarks.copy()
+    points[:, 2] *= np.linalg.norm(points[:, :2] - centre, axis=1) <= radius
+    image = np.where(shown, sample.image, grey)
+    return _labelled(image, sample.mask * shown.astype(np.uint8), points)
+
+
+def superpose(image: NDArray, behind: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Put another picture without a device behind one: logarithms of X-rays add up.
+
+    Args:
+        image: normalised logarithm of a radiograph, shape (rows, columns).
+        behind: another one of that shape; its labels say that no device is in it.
+    """
+    weight = np.float32(rng.uniform(0.1, 0.5))
+    return np.asarray(image + weight * (behind - behind.mean()), np.float32)
+
+
 def _undo_field(points: Array, field: list[NDArray[np.float32]]) -> Array:
     """Solve target + field(target) = source by fixed-point iteration (the field is smooth)."""
     target = points.copy()

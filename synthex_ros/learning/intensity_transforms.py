@@ -138,11 +138,11 @@ def _boxes(shape: tuple[int, ...], rng: np.random.Generator, count: int, side: f
 
 
 def sharpen(image: Image, rng: np.random.Generator) -> Image:
-    """Sharpen by an unsharp mask, or emboss lightly along a random diagonal."""
+    """Sharpen by an unsharp mask of 0.8-12 px, or emboss lightly along a random diagonal."""
     amount = float(rng.uniform(0.3, 1.2))
-    if rng.random() < 0.6:
-        soft = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.8, 2.0)))
-        return image + np.float32(amount) * (image - soft)
+    if rng.random() < 0.7:
+        width = float(np.exp(rng.uniform(np.log(0.8), np.log(12.0))))
+        return image + np.float32(amount) * (image - _float(_soft(image, width)))
     kernel = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) * amount * 0.5
     kernel[1, 1] = 1.0
     turned = np.rot90(kernel, int(rng.integers(4))).copy()
@@ -176,6 +176,59 @@ def multiply(image: Image, rng: np.random.Generator) -> Image:
     return (unit * factor * np.float32(width) + np.float32(low)).astype(np.float32, copy=False)
 
 
+def _soft(image: Image, width: float) -> NDArray:
+    """Blur by a Gaussian; wide ones at a quarter of the size."""
+    if width < 4:
+        return cv2.GaussianBlur(image, (0, 0), width)
+    rows, columns = image.shape
+    small = cv2.resize(image, (columns // 4, rows // 4), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), width / 4), (columns, rows))
+
+
+def tone(image: Image, rng: np.random.Generator) -> Image:
+    """Bend by a rising curve: logarithm, exponential, window with a power, or any smooth one.
+
+    Whoever wrote a file may have taken a logarithm of it already, or none, or another window.
+    """
+    unit, _, _ = _to_unit(image)
+    kind = int(rng.integers(4))
+    if kind == 0:
+        offset = np.float32(np.exp(rng.uniform(np.log(0.004), 0.0)))
+        changed = np.log(np.clip(unit, 0, None) + offset)
+    elif kind == 1:
+        changed = np.exp(np.float32(rng.uniform(0.5, 4.0)) * np.clip(unit, 0, 1.2))
+    elif kind == 2:
+        low, high = rng.uniform(0.0, 0.1), rng.uniform(0.8, 1.0)
+        shown = np.clip((unit - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
+        changed = _float(cv2.pow(shown, float(np.exp(rng.uniform(np.log(0.45), np.log(2.2))))))
+    else:
+        rise = np.cumsum(np.exp(rng.normal(0, 0.7, 6)))
+        curve = np.interp(np.linspace(0, 5, 256), np.arange(6), rise).astype(np.float32)
+        changed = curve[(np.clip(unit, 0, 1) * np.float32(255)).astype(np.uint8)]
+    return _same_scale(changed.astype(np.float32, copy=False), image)
+
+
+_LETTERS = np.array(list('ABCDEFGHIKLMNOPRSTUVXYZ0123456789./-:  '))
+_FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_PLAIN, cv2.FONT_HERSHEY_DUPLEX)
+
+
+def annotate(image: Image, rng: np.random.Generator) -> Image:
+    """Burn one to four random words or lines into the picture, as bright or dark as it goes."""
+    value = image.max() if rng.random() < 0.8 else image.min()
+    rows, columns = image.shape
+    written = np.zeros(image.shape, np.uint8)
+    for _ in range(int(rng.integers(1, 5))):
+        place = int(rng.integers(columns)), int(rng.integers(rows))
+        if rng.random() < 0.2:
+            end = place[0] + int(rng.normal(0, 60)), place[1] + int(rng.normal(0, 60))
+            cv2.line(written, place, end, 1, 1)
+            continue
+        words = ''.join(rng.choice(_LETTERS, int(rng.integers(1, 14))))
+        font, size = _FONTS[int(rng.integers(len(_FONTS)))], float(rng.uniform(0.4, 0.9))
+        cv2.putText(written, words, place, font, size, 1, 1)
+    return np.where(written > 0, value, image)
+
+
 REGULAR: dict[str, Transform] = {'level': level, 'gamma': gamma, 'gaussian_noise': gaussian_noise}
 STRONG: dict[str, Transform] = {
     'invert': invert,
@@ -187,4 +240,9 @@ STRONG: dict[str, Transform] = {
     'sharpen': sharpen,
     'pooling': pooling,
     'multiply': multiply,
+    'tone': tone,
+    'annotate': annotate,
 }
+
+FAVOURED = {'invert': 2.0, 'tone': 3.0}
+"""Strong transforms drawn more often than the others, by how much."""

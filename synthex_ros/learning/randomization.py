@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from synthex_ros.learning.geometry_transforms import Placement, elastic, random_crop
-from synthex_ros.learning.intensity_transforms import REGULAR, STRONG
+from synthex_ros.learning.geometry_transforms import (
+    Placement,
+    elastic,
+    random_crop,
+    shutter,
+    superpose,
+)
+from synthex_ros.learning.intensity_transforms import FAVOURED, REGULAR, STRONG
 from synthex_ros.learning.labelled import Labelled
+
+_NAMES = sorted(STRONG)
+_WEIGHTS = np.array([FAVOURED.get(name, 1.0) for name in _NAMES])
+
+Background = Callable[[np.random.Generator], Labelled]
+"""Draws a frame that shows no device."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +31,12 @@ class Randomization:
     Attributes:
         placement: crop, rotation, scaling and flips.
         regular_probability: chance of each regular transform.
-        strong_probability: chance that an image gets one or two strong transforms.
+        strong_probability: chance that an image gets one to three strong transforms.
         elastic_probability: chance of a local distortion.
         elastic_px: greatest local distortion [px].
+        superpose_probability: chance that a frame without device is put behind, where there is
+            one.
+        shutter_probability: chance of a round shutter.
     """
 
     placement: Placement = field(default_factory=Placement)
@@ -28,22 +44,33 @@ class Randomization:
     strong_probability: float = 0.3
     elastic_probability: float = 0.05
     elastic_px: float = 2.0
+    superpose_probability: float = 0.0
+    shutter_probability: float = 0.05
 
     def __post_init__(self):
-        for name in ('regular_probability', 'strong_probability', 'elastic_probability'):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f'{name} must be 0..1, got {getattr(self, name)}')
+        for name in ('regular', 'strong', 'elastic', 'superpose', 'shutter'):
+            chance = getattr(self, f'{name}_probability')
+            if not 0 <= chance <= 1:
+                raise ValueError(f'{name}_probability must be 0..1, got {chance}')
 
-    def __call__(self, sample: Labelled, rng: np.random.Generator) -> Labelled:
+    def __call__(
+        self, sample: Labelled, rng: np.random.Generator, background: Background | None = None
+    ) -> Labelled:
         """Return a randomized crop of a frame, with its labels."""
         moved = random_crop(sample, self.placement, rng)
         if rng.random() < self.elastic_probability:
             moved = elastic(moved, rng, self.elastic_px)
+        if background is not None and rng.random() < self.superpose_probability:
+            behind = random_crop(background(rng), self.placement, rng).image
+            moved = replace(moved, image=superpose(moved.image, behind, rng))
+        if rng.random() < self.shutter_probability:
+            moved = shutter(moved, rng)
         image = moved.image
         for transform in REGULAR.values():
             if rng.random() < self.regular_probability:
                 image = transform(image, rng)
         if rng.random() < self.strong_probability:
-            for name in rng.choice(sorted(STRONG), int(rng.integers(1, 3)), replace=False):
+            count = int(rng.integers(1, 4))
+            for name in rng.choice(_NAMES, count, False, _WEIGHTS / _WEIGHTS.sum()):
                 image = STRONG[name](image, rng)
         return Labelled(np.ascontiguousarray(image, np.float32), moved.mask, moved.landmarks)

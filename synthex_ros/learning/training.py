@@ -52,6 +52,7 @@ class TrainingSettings:
         heatmap_sigma_px: deviation of a landmark's Gaussian [input px].
         crop_px: side of training crops [px]; the exported network takes whole frames.
         strong_probability: chance of strong randomization.
+        superpose_probability: chance that a frame without device is put behind another.
         bfloat16: train in mixed precision; only faster on processors with bfloat16 arithmetic.
         workers: loader processes.
         threads: torch threads.
@@ -73,6 +74,7 @@ class TrainingSettings:
     heatmap_sigma_px: float = 7.0
     crop_px: int = 256
     strong_probability: float = 0.3
+    superpose_probability: float = 0.3
     bfloat16: bool = False
     workers: int = 1
     threads: int = 2
@@ -143,7 +145,9 @@ class Training:
             report: called with the numbers of every finished epoch.
         """
         randomization = Randomization(
-            Placement(self.settings.crop_px), strong_probability=self.settings.strong_probability
+            Placement(self.settings.crop_px),
+            strong_probability=self.settings.strong_probability,
+            superpose_probability=self.settings.superpose_probability,
         )
         crops = RandomizedFrames(
             self._frames, randomization, self.settings.seed, self.settings.heatmap_sigma_px

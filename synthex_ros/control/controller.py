@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from synthex_ros.control.delay import JointHistory, LoopDelay
 from synthex_ros.control.features import TipMeasurement
 from synthex_ros.control.frame import FrameRules, TrackedFrame
+from synthex_ros.control.frame_interval import FrameInterval
 from synthex_ros.control.guard import CommandGuard
+from synthex_ros.control.held_joints import HeldJoints
 from synthex_ros.control.reference import GoalSchedule
 from synthex_ros.control.servo import Servo
 from synthex_ros.joints import JointLimits
@@ -20,7 +21,6 @@ from synthex_ros.joints import JointLimits
 Array = NDArray[np.float64]
 
 _GATE_STREAK = 3
-_DEFAULT_INTERVAL_S = 1 / 15
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,9 @@ class Controller:
         self.servo.reset()
         self.history.clear()
         self._guard.reset()
-        self._hold: Array | None = None
+        self._held = HeldJoints(self._limits, self.history)
         self._gated = 0
-        self._last_ns: int | None = None
-        self._intervals_s: deque[float] = deque(maxlen=15)
+        self._interval = FrameInterval()
 
     def measured(self, stamp_ns: int, joints: ArrayLike) -> None:
         """Take measured joints, shape (4,), at `stamp_ns` [ns].
@@ -101,9 +100,6 @@ class Controller:
     def hold(self, kind: str, reason: str = '', stamp_ns: int | None = None) -> Answer:
         """Return the hold command: the joints as last measured when the hold began.
 
-        They are kept while it lasts, so that a drive which settles a little below its set-point
-        does not creep away with every frame.
-
         Args:
             kind: short name of the reason; 'idle' is not counted as a rejection.
             reason: the reason in words.
@@ -115,17 +111,11 @@ class Controller:
         if kind != 'idle':
             self.rejections[kind] += 1
             self.last_reason = reason or kind
-        newest = self.history.newest()
-        if newest is None:
-            raise LookupError('no joints were measured yet: there is nothing to hold')
-        here = newest[1] if stamp_ns is None else self.history.at(stamp_ns)
-        slack = np.asarray(self._limits.rate) * 0.25
-        if self._hold is None or np.any(np.abs(self._hold - here) > slack):
-            self._hold = self._limits.clamp(here)
+        joints = self._held.at(stamp_ns)
         self.servo.release()
         if stamp_ns is not None:
-            self._commanded(stamp_ns, self._hold)
-        return Answer(self._hold.copy(), True, kind, reason)
+            self._commanded(stamp_ns, joints)
+        return Answer(joints, True, kind, reason)
 
     def answer(self, frame: TrackedFrame, now_ns: int) -> Answer:
         """Return the command that answers a frame.
@@ -138,7 +128,7 @@ class Controller:
             LookupError: no joints were measured yet.
         """
         stamp_ns = frame.stamp_ns
-        interval_s = self._interval(stamp_ns)
+        interval_s = self._interval.after(stamp_ns)
         self.delay.saw(stamp_ns, now_ns)
         self.servo.follow(stamp_ns, self.history, self.delay.value_s())
         found = self._rules.measurement(frame)
@@ -176,7 +166,7 @@ class Controller:
         )
         if refused is not None:
             return self.hold('guard', refused, stamp_ns)
-        self._hold = None
+        self._held.release()
         self._commanded(stamp_ns, step.joints)
         return Answer(step.joints, False, error_m=step.error_m)
 
@@ -195,13 +185,3 @@ class Controller:
 
     def _commanded(self, stamp_ns: int, joints: Array) -> None:
         self.history.commanded(stamp_ns + round(self.delay.value_s() * 1e9), joints)
-
-    def _interval(self, stamp_ns: int) -> float:
-        """Return the time the next command is expected to last [s]."""
-        if self._last_ns is not None and stamp_ns > self._last_ns:
-            self._intervals_s.append((stamp_ns - self._last_ns) * 1e-9)
-        self._last_ns = stamp_ns
-        if not self._intervals_s:
-            return _DEFAULT_INTERVAL_S
-        usual_s = median(self._intervals_s)
-        return float(np.clip(min(usual_s, self._intervals_s[-1]), 1e-3, 0.25))

@@ -137,10 +137,10 @@ def test_nominal_numbers_move_the_simulated_sphere_as_the_model_says():
     )
 
 
-def straight_path(length_m=0.1):
+def straight_path(length_m=0.1, room_m=3e-3):
     points = np.linspace([0, 0, 0], [0, 0, length_m], 101)
     settings = PlannerSettings(waypoint_spacing_m=0.04)
-    return plan_along(points, np.full(101, 3e-3), ['vessel'] * 101, settings)
+    return plan_along(points, np.full(101, room_m), ['vessel'] * 101, settings)
 
 
 def test_a_path_waits_at_its_waypoints_until_they_are_confirmed():
@@ -180,6 +180,31 @@ def test_a_tip_that_does_not_get_on_is_drawn_back_and_tried_anew():
     assert low < 0.03
     assert feeder.attempts >= 1
     assert feeder.oversteer > 1.0
+
+
+@pytest.mark.parametrize(('room_m', 'patience_m'), [(3e-3, 10e-3), (12e-3, 24e-3)])
+def test_patience_with_a_tip_goes_with_the_room_to_the_wall(room_m, patience_m):
+    """In a wide vessel a wire may move to the other wall before its tip gets on."""
+    path, fed = LumenPath(straight_path(room_m=room_m)), np.arange(0, 0.03, 1e-4)
+    path.locate(np.array([0, 0, 0.02]))
+    feeder = Feeder(FeedSettings())
+    speeds = [feeder.speed_m_s(path, 0.03 + extra, 0.0, 0.0) for extra in fed]
+    drawn_back = fed[np.argmax(np.array(speeds) < 0)]
+    assert drawn_back == pytest.approx(patience_m, rel=0.02)
+
+
+def test_a_field_that_stays_away_from_where_it_shall_be_draws_the_tip_back():
+    path, settings = LumenPath(straight_path()), FeedSettings()
+    path.locate(np.array([0, 0, 0.02]))
+    feeder, off = Feeder(settings), settings.field_off_rad
+    waiting = [feeder.speed_m_s(path, 0.03, off, 0.0) for _ in range(settings.stuck_commands)]
+    assert waiting == [0.0] * settings.stuck_commands
+    assert feeder.speed_m_s(path, 0.03, off, 0.0) == -settings.speed_m_s
+    assert feeder.attempts == 1
+    one_good = Feeder(settings)
+    for index in range(3 * settings.stuck_commands):
+        away = 0.0 if index % settings.stuck_commands == 0 else off
+        assert one_good.speed_m_s(path, 0.03, away, 0.0) >= 0
 
 
 def test_a_goal_without_direction_is_refused():

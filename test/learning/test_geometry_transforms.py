@@ -1,5 +1,7 @@
 """Image, mask and landmarks move together: each is measured from the moved pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,8 @@ from synthex_ros.learning.geometry_transforms import (
     dihedral,
     elastic,
     random_crop,
+    shutter,
+    superpose,
     warp,
 )
 from synthex_ros.learning.labelled import inside, render_heatmaps
@@ -31,10 +35,11 @@ def small_affine(sample, rng):
     return warp(sample, np.column_stack([turn @ shear, shift]), SIZE, 0.0)
 
 
+QUIET = {'regular_probability': 0, 'strong_probability': 0, 'shutter_probability': 0}
+
+
 def still(**probabilities):
-    return Randomization(
-        Placement(CROP), regular_probability=0, strong_probability=0, **probabilities
-    )
+    return Randomization(Placement(CROP), **{**QUIET, **probabilities})
 
 
 TRANSFORMS = {
@@ -112,6 +117,43 @@ def test_landmark_is_visible_exactly_where_it_is_on_the_image(name, samples):
     assert seen > 30
 
 
+def test_shutter_hides_labels_with_what_it_hides(samples):
+    hidden, ramp = 0, np.linspace(1, 3, SIZE, dtype=np.float32)
+    for seed in range(60):
+        sample = replace(samples[seed % 2], image=samples[seed % 2].image + ramp)
+        closed = shutter(sample, np.random.default_rng(seed))
+        changed = closed.image != sample.image
+        assert np.mean(changed) < 0.5
+        assert not changed.any() or np.ptp(closed.image[changed]) == 0
+        np.testing.assert_array_equal(closed.mask[~changed], sample.mask[~changed])
+        for which, (u, v, visible) in enumerate(closed.landmarks):
+            assert (closed.mask[round(v), round(u)] == which + 1) == bool(visible)
+            hidden += not visible
+    assert 1 < hidden < 60
+
+
+def test_picture_behind_adds_contrast_and_no_label(samples):
+    """Logarithms of attenuation add up: what was to be seen is still there, as it was."""
+    rng = np.random.default_rng(0)
+    behind = np.linspace(-2, 2, SIZE)[None] * np.ones((SIZE, 1))
+    both = superpose(samples[0].image, behind.astype(np.float32), rng)
+    rest = both - samples[0].image
+    assert np.corrcoef(rest.ravel(), behind.ravel())[0, 1] == pytest.approx(1, abs=1e-4)
+    assert abs(rest.mean()) < 1e-4
+
+
+def test_background_is_asked_for_as_often_as_it_shall_be(samples):
+    asked = []
+
+    def background(rng):
+        asked.append(rng)
+        return blob_at(POINTS + 30, (SIZE, SIZE), 0)
+
+    for seed in range(200):
+        still(superpose_probability=0.25)(samples[0], np.random.default_rng(seed), background)
+    assert 25 < len(asked) < 80
+
+
 def test_landmark_that_leaves_by_each_side_becomes_invisible(samples):
     for shift in ([-80, 0], [80, 0], [0, -130], [0, 130]):
         matrix = np.column_stack([np.eye(2), np.array(shift, float)])
@@ -162,9 +204,9 @@ def test_full_randomization_keeps_labels_of_the_still_one(samples):
     """Grey values are changed after everything has been moved, so labels do not depend on them."""
     for seed in SEEDS:
         quiet = still(elastic_probability=0.5)(samples[0], np.random.default_rng(seed))
-        loud = Randomization(
-            Placement(CROP), regular_probability=1, strong_probability=1, elastic_probability=0.5
-        )(samples[0], np.random.default_rng(seed))
+        loud = still(regular_probability=1, strong_probability=1, elastic_probability=0.5)(
+            samples[0], np.random.default_rng(seed)
+        )
         np.testing.assert_array_equal(quiet.mask, loud.mask)
         np.testing.assert_array_equal(quiet.landmarks, loud.landmarks)
         assert loud.image.dtype == np.float32

@@ -83,3 +83,19 @@ def test_centre_of_a_disc_stays(name):
         changed = STRONG.get(name, REGULAR.get(name))(disc, np.random.default_rng(seed))
         middle = (changed.min() + changed.max()) / 2
         assert centroid(changed > middle) == pytest.approx([31, 26], abs=0.3), f'seed {seed}'
+
+
+def test_tone_never_swaps_two_grey_values(scene):
+    """What lets more X-rays through stays the brighter one, or becomes as bright."""
+    order = np.argsort(scene.ravel())
+    for seed in range(40):
+        bent = STRONG['tone'](scene, np.random.default_rng(seed)).ravel()[order]
+        assert np.diff(bent).min() > -1e-5
+
+
+def test_writing_covers_little_and_has_one_grey(scene):
+    for seed in SEEDS:
+        written = STRONG['annotate'](scene, np.random.default_rng(seed))
+        changed = written[written != scene]
+        assert changed.size < 0.5 * scene.size
+        assert np.unique(changed).size <= 1

@@ -7,16 +7,17 @@ the device has some.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, replace
-from statistics import median
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.control.delay import JointHistory, LoopDelay
 from synthex_ros.control.frame import FrameRules, TrackedFrame
+from synthex_ros.control.frame_interval import FrameInterval
 from synthex_ros.control.guard import CommandGuard, stamp_rejection
+from synthex_ros.control.held_joints import HeldJoints
 from synthex_ros.control.magnetic.law import MagneticLaw, Seen, Wish, seen_from
 from synthex_ros.control.magnetic.limits import MagneticLimits
 from synthex_ros.control.reference import GoalSchedule
@@ -25,7 +26,6 @@ from synthex_ros.joints import JointLimits
 Array = NDArray[np.float64]
 
 _GATE_STREAK = 3
-_DEFAULT_INTERVAL_S = 1 / 15
 _SKEW_S = 0.05
 
 
@@ -99,12 +99,12 @@ class MagneticController:
         self._guard.reset()
         self.wall_force_n = 0.0
         self._last = Wish(np.zeros(3), np.zeros(3) if self._has_no_joints else None)
-        self._held_joints: Array | None = None
+        self._held = HeldJoints(self._joint_limits, self.history)
         self._gated = 0
         self._stamp_ns: int | None = None
         self._good_ns: int | None = None
         self._moving = False
-        self._intervals_s: deque[float] = deque(maxlen=15)
+        self._interval = FrameInterval()
 
     @property
     def _has_no_joints(self) -> bool:
@@ -146,7 +146,8 @@ class MagneticController:
         field, force = self.limits.held(self._last, blind_s)
         if force is not None and kind in ('idle', 'wall_force'):
             force = np.zeros(3)
-        wish = Wish(field, force, self._still(stamp_ns))
+        still = None if self._has_no_joints else self._held.at(stamp_ns)
+        wish = Wish(field, force, still)
         if at_ns is not None:
             self.law.sent(self._now_ns(at_ns), wish)
         return MagneticAnswer(field, force, wish.joints, True, kind, reason or kind)
@@ -162,7 +163,8 @@ class MagneticController:
             LookupError: no joints were measured yet.
         """
         stamp_ns = frame.stamp_ns
-        interval_s = self._interval(stamp_ns)
+        interval_s = self._interval.after(stamp_ns)
+        self._stamp_ns = stamp_ns
         self.delay.saw(stamp_ns, now_ns)
         self.law.force_n = self.wall_force_n
         self.goals.activate(stamp_ns)
@@ -200,7 +202,8 @@ class MagneticController:
         refused = self._pressed_too_much(wish, joints) or self._refused(wish, stamp_ns, now_ns)
         if wish.kind or refused is not None:
             return self.hold(*(refused or (wish.kind, wish.reason)), stamp_ns)
-        self._held_joints, self._moving = None, True
+        self._held.release()
+        self._moving = True
         self._last = replace(wish)
         self.law.sent(now_ns, wish)
         warning = ''
@@ -254,31 +257,8 @@ class MagneticController:
             return measured
         return self._last.joints
 
-    def _still(self, stamp_ns: int | None) -> Array | None:
-        """Return the joints as measured when the hold began."""
-        if self._has_no_joints:
-            return None
-        newest = self.history.newest()
-        if newest is None:
-            raise LookupError('no joints were measured yet: there is nothing to hold')
-        here = newest[1] if stamp_ns is None else self.history.at(stamp_ns)
-        slack = np.asarray(self._joint_limits.rate) * 0.25
-        if self._held_joints is None or np.any(np.abs(self._held_joints - here) > slack):
-            self._held_joints = self._joint_limits.clamp(here)
-        return self._held_joints.copy()
-
     def _now_ns(self, stamp_ns: int) -> int:
         return stamp_ns + round(self.delay.value_s() * 1e9)
-
-    def _interval(self, stamp_ns: int) -> float:
-        """Return the time the next command is expected to last [s]."""
-        if self._stamp_ns is not None and stamp_ns > self._stamp_ns:
-            self._intervals_s.append((stamp_ns - self._stamp_ns) * 1e-9)
-        self._stamp_ns = stamp_ns
-        if not self._intervals_s:
-            return _DEFAULT_INTERVAL_S
-        usual_s = median(self._intervals_s)
-        return float(np.clip(min(usual_s, self._intervals_s[-1]), 1e-3, 0.25))
 
 
 def _back(frame: TrackedFrame) -> Array | None:

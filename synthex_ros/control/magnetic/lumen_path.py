@@ -197,8 +197,9 @@ class Feeder:
         if path.arrived or path.waiting:
             return 0.0
         self._stuck = self._stuck + 1 if field_off_rad >= s.field_off_rad else 0
-        caught = insertion_m - self._fed_at_best_m > s.caught_m or self._stuck > s.stuck_commands
-        if caught or force_n >= s.warn_force_n:
+        patience_m = max(s.caught_m, path.lookahead_m(arc))
+        caught = insertion_m - self._fed_at_best_m > patience_m
+        if caught or self._stuck > s.stuck_commands or force_n >= s.warn_force_n:
             self._stuck = 0
             self.attempts, self._caught_at_m = self.attempts + 1, self._best_m
             self._back_to_m = max(0.0, insertion_m - s.draw_back_m)

@@ -21,12 +21,8 @@ from synthex_ros.learning.dataset import FrameSet
 from synthex_ros.learning.measure import Summary, score_frames, summarise
 from synthex_ros.learning.networks.exported import ExportedNetwork
 from synthex_ros.learning.networks.registry import build_network, parameter_count
-from synthex_ros.learning.training import (
-    TrainingSettings,
-    load_checkpoint,
-    make_metadata,
-    predictor,
-)
+from synthex_ros.learning.run_state import load_checkpoint
+from synthex_ros.learning.training import TrainingSettings, make_metadata, predictor
 from synthex_ros.tracking.metadata import KEY, ModelMetadata
 from synthex_ros.tracking.model import TrackerModel
 

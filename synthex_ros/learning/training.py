@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 import math
@@ -28,6 +27,7 @@ from synthex_ros.learning.networks.registry import (
     build_network,
 )
 from synthex_ros.learning.randomization import Randomization
+from synthex_ros.learning.run_state import CosineRate, RunState, load_checkpoint
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.metadata import ModelMetadata
 from synthex_ros.tracking.model import Prediction, normalise
@@ -106,8 +106,7 @@ class Training:
     """
 
     def __init__(self, settings: TrainingSettings, root: str | Path, resume: bool = False) -> None:
-        self.settings, self.root = settings, Path(root)
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.settings = settings
         torch.set_num_threads(settings.threads)
         torch.manual_seed(settings.seed)
         self._frames, self._validation = training_sets(
@@ -117,16 +116,27 @@ class Training:
         network = build_network(
             settings.network, len(self.metadata.landmarks), len(self.metadata.classes)
         )
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.start_from:
-            self.network.load_state_dict(load_checkpoint(settings.start_from)['average'])
-        self.average = copy.deepcopy(self.network).eval()
-        self._optimizer = torch.optim.AdamW(
-            self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+            network.load_state_dict(load_checkpoint(settings.start_from)['average'])
+        self._state = RunState(
+            network, root, settings.learning_rate, settings.weight_decay, settings.average_decay
         )
-        self.epoch, self._step, self.seconds, self._best = 0, 0, 0.0, math.inf
+        self._rate = CosineRate(
+            settings.learning_rate, self.steps_per_epoch * settings.epochs, settings.warmup_share
+        )
         if resume:
-            self._load()
+            self._state.resume()
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that learns."""
+        return self._state.network
+
+    @property
+    def epoch(self) -> int:
+        """Finished epochs."""
+        return self._state.epoch
 
     @property
     def steps_per_epoch(self) -> int:
@@ -155,11 +165,11 @@ class Training:
         while self.epoch < self.settings.epochs:
             started = time.monotonic()
             losses = self._train_epoch(crops, progress)
-            self.epoch += 1
+            self._state.epoch += 1
             record = {'epoch': self.epoch, 'mask_loss': losses[0], 'heatmap_loss': losses[1]}
             record |= self.validate()
-            self.seconds += time.monotonic() - started
-            record['seconds'] = round(self.seconds, 1)
+            self._state.seconds += time.monotonic() - started
+            record['seconds'] = round(self._state.seconds, 1)
             self._save(record)
             report(record)
 
@@ -181,44 +191,19 @@ class Training:
         self, image: torch.Tensor, mask: torch.Tensor, target: torch.Tensor
     ) -> tuple[float, float]:
         settings = self.settings
-        for group in self._optimizer.param_groups:
-            group['lr'] = self._learning_rate()
         image = image.to(memory_format=torch.channels_last)
         with torch.autocast('cpu', torch.bfloat16, enabled=settings.bfloat16):
             logits, heatmaps, *_ = self.network(image)
         first = mask_loss(logits.float(), mask)
         sigma = settings.heatmap_sigma_px / HEATMAP_STRIDE
         second = heatmap_loss(heatmaps.float(), target, sigma)
-        self._optimizer.zero_grad(set_to_none=True)
-        (first + settings.heatmap_weight * second).backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self._optimizer.step()
-        self._step += 1
-        self._average()
+        loss = first + settings.heatmap_weight * second
+        self._state.descend(loss, self._rate.at(self._state.step))
         return first.item(), second.item()
-
-    def _learning_rate(self) -> float:
-        total = max(self.steps_per_epoch * self.settings.epochs, 1)
-        warm = max(self.settings.warmup_share * total, 1)
-        if self._step < warm:
-            return self.settings.learning_rate * (self._step + 1) / warm
-        done = (self._step - warm) / max(total - warm, 1)
-        return self.settings.learning_rate * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * done)))
-
-    def _average(self) -> None:
-        """Move the averaged weights; early on faster, so that they forget the start."""
-        decay = min(self.settings.average_decay, (1 + self._step) / (10 + self._step))
-        with torch.no_grad():
-            mean, now = self.average.state_dict(), self.network.state_dict()
-            for name, value in mean.items():
-                if value.is_floating_point():
-                    value.lerp_(now[name], 1 - decay)
-                else:
-                    value.copy_(now[name])
 
     def validate(self) -> dict[str, Any]:
         """Return the validation numbers of the averaged weights, decoded as the tracker does."""
-        infer = predictor(self.average)
+        infer = predictor(self._state.average)
         scores = score_frames(infer, self.metadata, self._validation)
         return summarise(scores, self.metadata.pixel_pitch_mm).plain()
 
@@ -226,47 +211,16 @@ class Training:
         record = json.loads(json.dumps(record))  # plain numbers: checkpoints hold no code
         # The mean of a few hundred frames hangs on one or two that are lost; the median does not.
         loss = record['landmark_error_median_mm'] + (1 - record['dice_mean'])
-        better = loss < self._best
+        better = loss < self._state.best
         if better:
-            self._best = loss
-        state = {
+            self._state.best = loss
+        about = {
             'settings': as_plain(self.settings),
-            'network': self.network.state_dict(),
-            'average': self.average.state_dict(),
-            'optimizer': self._optimizer.state_dict(),
-            'epoch': self.epoch,
-            'step': self._step,
-            'seconds': self.seconds,
-            'best': self._best,
-            'validation': record,
             'train_data': self._frames.info,
             'train_frames': len(self._frames),
             'validation_data': self._validation.info,
         }
-        with (self.root / 'history.jsonl').open('a', encoding='utf-8') as file:
-            file.write(json.dumps(record) + '\n')
-        for name in ('checkpoint.pt', 'best.pt')[: 1 + better]:
-            torch.save(state, self.root / 'part')
-            (self.root / 'part').replace(self.root / name)
-
-    def _load(self) -> None:
-        state = load_checkpoint(self.root / 'checkpoint.pt')
-        self.network.load_state_dict(state['network'])
-        self.average.load_state_dict(state['average'])
-        self._optimizer.load_state_dict(state['optimizer'])
-        self.epoch, self._step = state['epoch'], state['step']
-        self.seconds, self._best = state['seconds'], state['best']
-
-
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Return a checkpoint.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no checkpoint {path}; run `synthex train` first')
-    return torch.load(path, map_location='cpu', weights_only=True)
+        self._state.save(record, better, about)
 
 
 def make_metadata(settings: TrainingSettings) -> ModelMetadata:

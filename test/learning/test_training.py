@@ -16,12 +16,8 @@ from synthex_ros.learning.export import export, restore  # noqa: E402
 from synthex_ros.learning.geometry_transforms import Placement  # noqa: E402
 from synthex_ros.learning.networks.registry import parameter_count  # noqa: E402
 from synthex_ros.learning.randomization import Randomization  # noqa: E402
-from synthex_ros.learning.training import (  # noqa: E402
-    Training,
-    TrainingSettings,
-    load_checkpoint,
-    predictor,
-)
+from synthex_ros.learning.run_state import load_checkpoint  # noqa: E402
+from synthex_ros.learning.training import Training, TrainingSettings, predictor  # noqa: E402
 from synthex_ros.tracking.model import TrackerModel  # noqa: E402
 
 from .conftest import FRAMES, SEED  # noqa: E402

@@ -19,9 +19,10 @@ from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
 from synthex_ros.control.magnetic.planner import PlannedPath, Waypoint
 from synthex_ros.control.magnetic.untethered import UntetheredSettings
 from synthex_ros.devices.magnetic.flow import VesselFlow
+from synthex_ros.devices.magnetic.fluid import Fluid
 from synthex_ros.devices.magnetic.guidewire_parameters import GuidewireParameters
 from synthex_ros.devices.magnetic.numbers import swimmer_numbers, wire_numbers
-from synthex_ros.devices.magnetic.untethered import NO_JOINTS, Fluid
+from synthex_ros.devices.magnetic.untethered import NO_JOINTS
 from synthex_ros.devices.registry import device_parameters
 from synthex_ros.geometry import pose_from_parameters
 from synthex_ros.ros.parameters import mapping

@@ -13,9 +13,9 @@ from synthex_ros.devices.continuum import parameters as continuum
 from synthex_ros.devices.continuum.plant import ContinuumPlant
 from synthex_ros.devices.magnetic import droplet, guidewire_parameters, soft_robot, sphere
 from synthex_ros.devices.magnetic.environment import Environment
+from synthex_ros.devices.magnetic.fluid import Fluid
 from synthex_ros.devices.magnetic.guidewire import GuidewirePlant
 from synthex_ros.devices.magnetic.magnetic_materials import Ferrofluid
-from synthex_ros.devices.magnetic.untethered import Fluid
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ from synthex_ros.devices.magnetic.coils import CoilArray
 from synthex_ros.devices.magnetic.droplet import DropletParameters, DropletPlant
 from synthex_ros.devices.magnetic.environment import Environment
 from synthex_ros.devices.magnetic.flow import Pulse, VesselFlow
+from synthex_ros.devices.magnetic.fluid import Fluid
 from synthex_ros.devices.magnetic.magnet_arm import MagnetArm
 from synthex_ros.devices.magnetic.magnetic_materials import Ferrofluid
 from synthex_ros.devices.magnetic.numbers import swimmer_numbers
 from synthex_ros.devices.magnetic.soft_robot import SoftRobotParameters, SoftRobotPlant
-from synthex_ros.devices.magnetic.untethered import NO_JOINTS, Fluid, UntetheredPlant
+from synthex_ros.devices.magnetic.untethered import NO_JOINTS, UntetheredPlant
 from synthex_ros.evaluation.magnetic_loop import Imager, ImagerModel, MagneticLoop
 from synthex_ros.geometry import make_pose
 from synthex_ros.simulation.arm_drive import ArmDrive

@@ -12,10 +12,10 @@ from synthex_ros.devices.magnetic.droplet import DropletParameters, DropletPlant
 from synthex_ros.devices.magnetic.environment import Environment
 from synthex_ros.devices.magnetic.even_field import EvenField
 from synthex_ros.devices.magnetic.flow import VesselFlow
+from synthex_ros.devices.magnetic.fluid import Fluid
 from synthex_ros.devices.magnetic.magnetic_materials import MU0, Ferrofluid
 from synthex_ros.devices.magnetic.soft_robot import SoftRobotParameters, SoftRobotPlant
 from synthex_ros.devices.magnetic.sphere import SphereParameters, SpherePlant
-from synthex_ros.devices.magnetic.untethered import Fluid
 from synthex_ros.geometry import make_pose, rotation
 from synthex_ros.xray.attenuation import density_g_cm3
 

@@ -12,11 +12,10 @@ from scipy.optimize import brentq
 
 from synthex_ros.bodies import Body
 from synthex_ros.devices.magnetic.body_motion import frame_along
-from synthex_ros.devices.magnetic.environment import Environment
+from synthex_ros.devices.magnetic.body_parameters import check_body, sphere_volume_m3
 from synthex_ros.devices.magnetic.magnetic_materials import MU0, Ferrofluid
-from synthex_ros.devices.magnetic.sphere import check_body
 from synthex_ros.devices.magnetic.swept_mesh import ellipsoid
-from synthex_ros.devices.magnetic.untethered import Fluid, UntetheredPlant
+from synthex_ros.devices.magnetic.untethered import UntetheredPlant
 from synthex_ros.geometry import transform_points
 
 Array = NDArray[np.float64]
@@ -49,17 +48,22 @@ class DropletParameters:
     kinetic_friction: float = 0.05
 
     def __post_init__(self):
-        check_body(
-            self.radius_m,
-            self.ferrofluid.density_kg_m3,
-            self.static_friction,
-            self.kinetic_friction,
-        )
+        check_body(self)
         if not 1e-4 <= self.surface_tension_n_m <= 0.1:
             raise ValueError(
                 f'surface_tension_n_m must be 1e-4..0.1, got {self.surface_tension_n_m:g}; '
                 '15 mN/m is 0.015'
             )
+
+    @property
+    def volume_m3(self) -> float:
+        """Volume [m^3]."""
+        return sphere_volume_m3(self.radius_m)
+
+    @property
+    def density_kg_m3(self) -> float:
+        """Density of the ferrofluid [kg/m^3]."""
+        return self.ferrofluid.density_kg_m3
 
     def bond_number(self, magnetization_a_m: float) -> float:
         """Return mu0 M^2 R / (2 gamma)."""
@@ -107,43 +111,15 @@ def aspect_ratio(bond_number: float) -> float:
     )
 
 
-class DropletPlant(UntetheredPlant):
-    """The simulated droplet.
+class DropletPlant(UntetheredPlant[DropletParameters]):
+    """The simulated droplet."""
 
-    Attributes:
-        parameters: size and fluid.
-    """
-
-    def __init__(
-        self,
-        parameters: DropletParameters | None = None,
-        environment: Environment | None = None,
-        fluid: Fluid | None = None,
-    ) -> None:
-        self.parameters = parameters or DropletParameters()
-        around = fluid or Fluid()
-        self.viscosity_ratio = self.parameters.viscosity_pa_s / around.viscosity_pa_s
-        super().__init__(environment, around)
+    parameters_type = DropletParameters
 
     @property
-    def radius_m(self) -> float:
-        """Radius of the sphere of its volume [m]."""
-        return self.parameters.radius_m
-
-    @property
-    def volume_m3(self) -> float:
-        """Volume [m^3]."""
-        return 4 / 3 * math.pi * self.parameters.radius_m**3
-
-    @property
-    def density_kg_m3(self) -> float:
-        """Density [kg/m^3]."""
-        return self.parameters.ferrofluid.density_kg_m3
-
-    @property
-    def friction(self) -> tuple[float, float]:
-        """Coefficients of static and kinetic friction on the wall."""
-        return self.parameters.static_friction, self.parameters.kinetic_friction
+    def viscosity_ratio(self) -> float:
+        """Viscosity of the ferrofluid over that of the fluid."""
+        return self.parameters.viscosity_pa_s / self.fluid.viscosity_pa_s
 
     def _magnetization(self, strength_t: float) -> float:
         return self.parameters.ferrofluid.magnetization_a_m(strength_t)

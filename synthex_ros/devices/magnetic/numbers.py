@@ -9,10 +9,11 @@ import numpy as np
 
 from synthex_ros.devices.magnetic.drag import RIGID, free_drag_n_s_m, wall_factors
 from synthex_ros.devices.magnetic.droplet import DropletParameters
+from synthex_ros.devices.magnetic.fluid import Fluid
 from synthex_ros.devices.magnetic.guidewire_parameters import GuidewireParameters
 from synthex_ros.devices.magnetic.soft_robot import SoftRobotParameters
 from synthex_ros.devices.magnetic.sphere import SphereParameters
-from synthex_ros.devices.magnetic.untethered import WEIGHT_WORLD_M_S2, Fluid
+from synthex_ros.devices.magnetic.untethered import WEIGHT_WORLD_M_S2
 
 ADDED_MASS = 0.5
 
@@ -51,16 +52,12 @@ def swimmer_numbers(
         coil_lag_s: time constant of the coils [s].
     """
     fluid, radius = fluid or Fluid(), parameters.radius_m
-    ratio, volume = RIGID, 4 / 3 * math.pi * radius**3
+    volume, density = parameters.volume_m3, parameters.density_kg_m3
     if isinstance(parameters, DropletParameters):
         ratio = parameters.viscosity_pa_s / fluid.viscosity_pa_s
-        density = parameters.ferrofluid.density_kg_m3
         moment = parameters.ferrofluid.magnetization_a_m(field_t) * volume
-    elif isinstance(parameters, SoftRobotParameters):
-        volume, density = parameters.volume_m3, parameters.density_kg_m3
-        moment = parameters.moment_a_m2
     else:
-        density, moment = parameters.density_kg_m3, parameters.magnetization_a_m * volume
+        ratio, moment = RIGID, parameters.moment_a_m2
     still, _ = wall_factors(radius / vessel_radius_m, ratio)
     drag = free_drag_n_s_m(radius, fluid.viscosity_pa_s, ratio) * still
     mass = (density + ADDED_MASS * fluid.density_kg_m3) * volume

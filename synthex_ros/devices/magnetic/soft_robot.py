@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.bodies import Body
-from synthex_ros.devices.magnetic.environment import Environment
+from synthex_ros.devices.magnetic.body_parameters import check_body
 from synthex_ros.devices.magnetic.magnetic_materials import FILLED_RUBBER_A_M
-from synthex_ros.devices.magnetic.sphere import check_body
 from synthex_ros.devices.magnetic.swept_mesh import swept_tube
-from synthex_ros.devices.magnetic.untethered import Fluid, UntetheredPlant
+from synthex_ros.devices.magnetic.untethered import UntetheredPlant
 from synthex_ros.geometry import make_pose, transform_points
 
 Array = NDArray[np.float64]
@@ -62,7 +61,7 @@ class SoftRobotParameters:
     kinetic_friction: float = 0.3
 
     def __post_init__(self):
-        check_body(self.radius_m, self.density_kg_m3, self.static_friction, self.kinetic_friction)
+        check_body(self)
         if not 1e-5 <= self.wall_m < self.radius_m:
             raise ValueError(
                 f'wall_m must be 1e-5 m to below radius_m ({self.radius_m:g}), got {self.wall_m:g}'
@@ -84,41 +83,10 @@ class SoftRobotParameters:
         return self.magnetization_a_m * self.volume_m3
 
 
-class SoftRobotPlant(UntetheredPlant):
-    """The simulated soft robot.
+class SoftRobotPlant(UntetheredPlant[SoftRobotParameters]):
+    """The simulated soft robot."""
 
-    Attributes:
-        parameters: size, material and friction.
-    """
-
-    def __init__(
-        self,
-        parameters: SoftRobotParameters | None = None,
-        environment: Environment | None = None,
-        fluid: Fluid | None = None,
-    ) -> None:
-        self.parameters = parameters or SoftRobotParameters()
-        super().__init__(environment, fluid)
-
-    @property
-    def radius_m(self) -> float:
-        """Outer radius when free [m]."""
-        return self.parameters.radius_m
-
-    @property
-    def volume_m3(self) -> float:
-        """Volume of the rubber [m^3]."""
-        return self.parameters.volume_m3
-
-    @property
-    def density_kg_m3(self) -> float:
-        """Density of the rubber [kg/m^3]."""
-        return self.parameters.density_kg_m3
-
-    @property
-    def friction(self) -> tuple[float, float]:
-        """Coefficients of static and kinetic friction on the wall."""
-        return self.parameters.static_friction, self.parameters.kinetic_friction
+    parameters_type = SoftRobotParameters
 
     def moment_base(self, field_t: Array) -> Array:
         """Return the moment, which is fixed to the robot, shape (3,) [A m^2]."""

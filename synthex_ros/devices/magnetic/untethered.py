@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from synthex_ros.bodies import Body
 from synthex_ros.devices.base import DeviceState
 from synthex_ros.devices.magnetic.body_motion import alignment, move, rotated, touch, turned
+from synthex_ros.devices.magnetic.body_parameters import BodyParameters
 from synthex_ros.devices.magnetic.drag import (
     RIGID,
     free_drag_n_s_m,
@@ -26,37 +28,17 @@ from synthex_ros.devices.magnetic.drag import (
 )
 from synthex_ros.devices.magnetic.environment import Environment
 from synthex_ros.devices.magnetic.field_source import FieldSource
+from synthex_ros.devices.magnetic.fluid import Fluid
 from synthex_ros.geometry import check_pose, make_pose, transform_points
 from synthex_ros.joints import JointLimits
 
 Array = NDArray[np.float64]
+ParametersT = TypeVar('ParametersT', bound=BodyParameters)
 
 TIME_STEP_S = 2e-3
 NO_JOINTS = JointLimits((), np.zeros(0), np.zeros(0), np.zeros(0))
 WEIGHT_WORLD_M_S2 = np.array([0.0, 9.81, 0.0])
 """Gravity in `world` of a supine patient, whose posterior direction is +y."""
-
-
-@dataclass(frozen=True)
-class Fluid:
-    """The fluid in the vessel; blood by default.
-
-    Attributes:
-        viscosity_pa_s: dynamic viscosity [Pa s].
-        density_kg_m3: density [kg/m^3].
-    """
-
-    viscosity_pa_s: float = 3.5e-3
-    density_kg_m3: float = 1060.0
-
-    def __post_init__(self):
-        if not 1e-5 <= self.viscosity_pa_s <= 10:
-            raise ValueError(
-                f'viscosity_pa_s must be 1e-5..10, got {self.viscosity_pa_s:g}; '
-                'blood has 0.0035 Pa s, 3.5 cP'
-            )
-        if not 1 <= self.density_kg_m3 <= 5000:
-            raise ValueError(f'density_kg_m3 must be 1..5000, got {self.density_kg_m3:g}')
 
 
 @dataclass(frozen=True)
@@ -93,39 +75,57 @@ class Place:
     axis: Array | None = None
 
 
-class UntetheredPlant(ABC):
+class UntetheredPlant(ABC, Generic[ParametersT]):
     """What sphere, soft robot and droplet share; `device_base` is where the body starts.
 
+    Args:
+        parameters: of the body; the defaults of its kind if None.
+        environment: field source, vessel and flow; none of them if None.
+        fluid: what fills the vessel; blood if None.
+
     Attributes:
+        parameters: size, material and friction of the body.
         environment: field source, vessel and flow.
         fluid: what fills the vessel.
+        parameters_type: dataclass of the parameters, set by each kind of body.
     """
 
-    viscosity_ratio = RIGID
+    parameters_type: type[ParametersT]
 
-    def __init__(self, environment: Environment | None, fluid: Fluid | None) -> None:
+    def __init__(
+        self,
+        parameters: ParametersT | None = None,
+        environment: Environment | None = None,
+        fluid: Fluid | None = None,
+    ) -> None:
+        self.parameters: ParametersT = parameters or self.parameters_type()
         self.environment, self.fluid = environment or Environment(), fluid or Fluid()
         self.reset()
 
     @property
-    @abstractmethod
+    def viscosity_ratio(self) -> float:
+        """Viscosity of the body over that of the fluid; a rigid one by default."""
+        return RIGID
+
+    @property
     def radius_m(self) -> float:
         """Radius of the sphere of the same drag [m]."""
+        return self.parameters.radius_m
 
     @property
-    @abstractmethod
     def volume_m3(self) -> float:
         """Volume of the material [m^3]."""
+        return self.parameters.volume_m3
 
     @property
-    @abstractmethod
     def density_kg_m3(self) -> float:
         """Density of the material [kg/m^3]."""
+        return self.parameters.density_kg_m3
 
     @property
-    @abstractmethod
     def friction(self) -> tuple[float, float]:
         """Coefficients of static and kinetic friction on the wall."""
+        return self.parameters.static_friction, self.parameters.kinetic_friction
 
     @abstractmethod
     def moment_base(self, field_t: Array) -> Array:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.control.magnetic.allocation_slew import FieldSlew
-from synthex_ros.control.magnetic.delayed_filter import DelayedFilter
+from synthex_ros.control.magnetic.drift_filter import DriftFilter
 from synthex_ros.control.magnetic.law import Seen, Wish
 from synthex_ros.control.magnetic.lumen_path import Feeder, FeedSettings, LumenPath
-from synthex_ros.control.magnetic.swimmer import DriftModel, DriftNoise
+from synthex_ros.control.magnetic.swimmer import DriftNoise
 from synthex_ros.control.magnetic.tip_angle import BendEstimator, FieldMemory, TipAngleGoal
 from synthex_ros.control.magnetic.wire_model import WireModel
 from synthex_ros.control.reference import Goal, Reference
@@ -95,8 +95,7 @@ class GuidewireLaw:
         self.model, self.settings = model, settings or GuidewireSettings()
         self._base, self._limits = check_pose(world_from_base), limits
         self.bends = BendEstimator(model)
-        self._motion = DriftModel(self.settings.noise)
-        self.filter = DelayedFilter(self._motion)
+        self.filter = DriftFilter(self.settings.noise)
         self._field = FieldMemory(self.settings.lag_s)
         self._slew = FieldSlew(self.settings.turn_rad_s, self.settings.growth_t_s)
         self.feeder = Feeder(self.settings.feed)
@@ -118,9 +117,7 @@ class GuidewireLaw:
     def observe(self, seen: Seen, joints: Array, now_ns: int) -> bool:
         """Learn from a frame; tell whether the tip was where it could be."""
         self._field.advance(now_ns)
-        if not self.filter.started or seen.stamp_ns < self.filter.now_ns - 900_000_000:
-            covariance = self._motion.first_covariance(seen.covariance_m2)
-            self.filter.start(seen.stamp_ns, DriftModel.first_mean(seen.position_m), covariance)
+        self.filter.start_with(seen)
         self._advance(now_ns)
         fits = self.filter.measure(seen.stamp_ns, seen.position_m, seen.covariance_m2)
         if seen.back_m is not None and not self._in_vessel:
@@ -148,14 +145,12 @@ class GuidewireLaw:
 
     def reopen(self) -> None:
         """Doubt the estimates: the next frames are believed."""
-        spread = np.zeros((8, 8))
-        spread[:3, :3] = 1e-2**2 * np.eye(3)
-        self.filter.widen(spread)
+        self.filter.doubt_position()
         self.bends.widen()
 
     def tip_world_m(self) -> Array:
         """Return the present tip as estimated, shape (3,) [m]."""
-        return self.filter.mean[:3].copy()
+        return self.filter.position_m
 
     def command(
         self,

@@ -25,11 +25,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthex_ros.control.magnetic.delayed_filter import DelayedFilter
+from synthex_ros.control.magnetic.drift_filter import DriftFilter
 from synthex_ros.control.magnetic.law import Seen, Wish
 from synthex_ros.control.magnetic.swimmer import (
     LEAST_MOBILITY,
-    DriftModel,
     DriftNoise,
     Flow,
     SwimmerModel,
@@ -39,7 +38,6 @@ from synthex_ros.control.reference import Goal, Reference
 Array = NDArray[np.float64]
 
 _STEP_NS = 20_000_000
-_OLDEST_NS = 900_000_000
 
 
 @dataclass(frozen=True)
@@ -102,8 +100,7 @@ class UntetheredLaw:
         self._up = np.asarray(self.settings.up, float)
         self._flow = flow
         self.force_n = 0.0
-        self._motion = DriftModel(self.settings.noise)
-        self.filter = DelayedFilter(self._motion)
+        self.filter = DriftFilter(self.settings.noise)
         self.reset()
 
     def reset(self) -> None:
@@ -121,21 +118,17 @@ class UntetheredLaw:
 
     def observe(self, seen: Seen, joints: Array, now_ns: int) -> bool:
         """Learn from a frame; tell whether the body was where it could be."""
-        if not self.filter.started or seen.stamp_ns < self.filter.now_ns - _OLDEST_NS:
-            covariance = self._motion.first_covariance(seen.covariance_m2)
-            self.filter.start(seen.stamp_ns, DriftModel.first_mean(seen.position_m), covariance)
+        self.filter.start_with(seen)
         self._advance(now_ns)
         return self.filter.measure(seen.stamp_ns, seen.position_m, seen.covariance_m2)
 
     def reopen(self) -> None:
         """Doubt the position: the next frame is believed."""
-        spread = np.zeros((8, 8))
-        spread[:3, :3] = 1e-2**2 * np.eye(3)
-        self.filter.widen(spread)
+        self.filter.doubt_position()
 
     def tip_world_m(self) -> Array:
         """Return the present position as estimated, shape (3,) [m]."""
-        return self.filter.mean[:3].copy()
+        return self.filter.position_m
 
     def command(
         self,

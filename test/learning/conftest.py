@@ -37,3 +37,13 @@ def validation_root(tmp_path_factory):
     root = tmp_path_factory.mktemp('data') / 'validation'
     list(generate(SAMPLING, 4, root, SEED + 1, workers=1))
     return root
+
+
+@pytest.fixture(scope='module')
+def one_thread():
+    """Threads that wait for each other are slow beside other work on the machine."""
+    torch = pytest.importorskip('torch')
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -14,25 +14,17 @@ from synthex_ros.learning.losses import heatmap_loss, mask_loss  # noqa: E402
 from synthex_ros.learning.networks.exported import ExportedNetwork  # noqa: E402
 from synthex_ros.learning.networks.instances import InstanceNetwork  # noqa: E402
 from synthex_ros.tracking.instances import decode_instances  # noqa: E402
-from synthex_ros.tracking.metadata import ModelMetadata, ModelMismatch  # noqa: E402
+from synthex_ros.tracking.metadata import ModelMismatch  # noqa: E402
 from synthex_ros.tracking.model import Prediction  # noqa: E402
 
+from .metadata import cm_metadata  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 SIZE, SIGMA = 128, 5.0
-META = ModelMetadata(
-    '1', 'image', (1, 1, SIZE, SIZE), 0.582, 'mask', 'heatmaps',
-    ('background', 'continuum_manipulator'), ('base', 'tip'), SIGMA, 4, 1,
-    centres_name='centres', votes_name='votes',
-)  # fmt: skip
+META = cm_metadata(SIZE, heatmap_sigma_px=SIGMA, centres_name='centres', votes_name='votes')
 DEVICES = [((20, 30), (60, 30)), ((40, 100), (100, 90))]
 CROSSING = [((30, 60), (100, 60)), ((90, 20), (90, 110))]
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def drawn(devices):

@@ -17,17 +17,10 @@ from synthex_ros.learning.networks.registry import (  # noqa: E402
 
 from .drawing import blob_at  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 SIGMA_PX = 7.0
 SIGMA = SIGMA_PX / HEATMAP_STRIDE
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    """Threads that wait for each other are slow beside other work on the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def batch(count=2, size=64):

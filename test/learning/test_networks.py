@@ -16,33 +16,17 @@ from synthex_ros.learning.networks.transunet import (  # noqa: E402
     TransUNet,
     TransUNetSize,
 )
-from synthex_ros.tracking.metadata import ModelMetadata, ModelMismatch  # noqa: E402
+from synthex_ros.tracking.metadata import ModelMismatch  # noqa: E402
 from synthex_ros.tracking.model import TrackerModel  # noqa: E402
 from synthex_ros.tracking.region import Region  # noqa: E402
 
+from .metadata import cm_metadata  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 SIZE = 192
-META = ModelMetadata(
-    version='1',
-    input_name='image',
-    input_shape=(1, 1, SIZE, SIZE),
-    pixel_pitch_mm=0.582,
-    mask_name='mask',
-    heatmaps_name='heatmaps',
-    classes=('background', 'continuum_manipulator'),
-    landmarks=('base', 'tip'),
-    heatmap_sigma_px=7.0,
-    heatmap_stride=4,
-    mask_stride=1,
-)
+META = cm_metadata(SIZE)
 TINY = TransUNetSize(16, (1, 1, 1), 32, 1, 2, 32, (16, 16, 16, 16), grid=8)
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def metadata(name):

@@ -34,8 +34,9 @@ from synthex_ros.learning.sites import Site, find_sites
 from synthex_ros.learning.truth import keypoints_of, local_contrast, open_mask
 from synthex_ros.settings import as_plain
 from synthex_ros.xray.projector import Projector
+from synthex_ros.xray.radiograph import Radiograph
 from synthex_ros.xray.realism import realism
-from synthex_ros.xray.renderer import ENERGIES, Radiograph, Renderer, Technique
+from synthex_ros.xray.renderer import ENERGIES, Renderer, Technique
 from synthex_ros.xray.scene import Scene
 from synthex_ros.xray.shear_warp import ShearWarpProjector
 

@@ -16,7 +16,8 @@ from synthex_ros.rendering.display import make_chain
 from synthex_ros.rendering.request import RenderSettings
 from synthex_ros.xray.display import DisplayChain
 from synthex_ros.xray.label_projection import StructureImage
-from synthex_ros.xray.renderer import AnatomyLayer, Radiograph
+from synthex_ros.xray.radiograph import Radiograph
+from synthex_ros.xray.renderer import AnatomyLayer
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from synthex_ros.simulation.deforming_anatomy import DeformingAnatomy
 from synthex_ros.xray.anatomy_layer import AnatomyLayer
 from synthex_ros.xray.exposure_control import ExposureControl
 from synthex_ros.xray.lag import LagMemory
-from synthex_ros.xray.renderer import Radiograph, Renderer
+from synthex_ros.xray.radiograph import Radiograph
+from synthex_ros.xray.renderer import Renderer
 
 
 class VisibleDevice(Protocol):

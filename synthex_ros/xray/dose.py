@@ -1,4 +1,4 @@
-"""Dose quantities of a pulse, from its spectrum: kerma-area product and entrance kerma.
+"""Dose quantities of a pulse, from its spectrum: kerma-area product, kerma at points.
 
 Names and definitions as in ICRU report 74 and IAEA TRS 457. Air between tube and patient is left
 out (1.5 % of an 80 kV beam in half a metre); so is backscatter, which would add 20 to 50 %.
@@ -10,6 +10,8 @@ import numpy as np
 
 from synthex_ros.geometry import ProjectionGeometry
 from synthex_ros.xray.spectrum import Spectrum
+
+REFERENCE_POINT_BEFORE_ISOCENTER_M = 0.15
 
 
 def field_area_m2(
@@ -57,6 +59,23 @@ def kerma_area_product_gy_m2(
     """
     area = field_area_m2(geometry, box_px)
     return spectrum.air_kerma_gy(charge_mas, geometry.source_to_detector_m) * area
+
+
+def reference_kerma_gy(
+    spectrum: Spectrum, charge_mas: float, source_to_isocenter_m: float
+) -> float:
+    """Return the air kerma of a pulse at the interventional reference point [Gy].
+
+    The point lies 15 cm from the isocentre towards the focal spot (IEC 60601-2-43), on a small
+    C-arm half way.
+
+    Args:
+        spectrum: of the filtered tube.
+        charge_mas: of the pulse [mA s].
+        source_to_isocenter_m: focal spot to isocentre [m].
+    """
+    before = source_to_isocenter_m - REFERENCE_POINT_BEFORE_ISOCENTER_M
+    return spectrum.air_kerma_gy(charge_mas, max(before, source_to_isocenter_m / 2))
 
 
 def entrance_kerma_gy(

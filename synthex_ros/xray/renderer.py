@@ -7,7 +7,7 @@ patient pose. A frame recomputes the pixels that a device covers and passes thro
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +18,7 @@ from synthex_ros.xray.anatomy_layer import AnatomyLayer, blend, expose_anatomy
 from synthex_ros.xray.beam import Beam, Technique
 from synthex_ros.xray.detector import CoveredPixels, Detector
 from synthex_ros.xray.device_layer import behind_devices, label_image, trace_bodies
-from synthex_ros.xray.dose import kerma_area_product_gy_m2
+from synthex_ros.xray.dose import kerma_area_product_gy_m2, reference_kerma_gy
 from synthex_ros.xray.expected import ExpectedImage, compose
 from synthex_ros.xray.exposure_control import ExposureControl
 from synthex_ros.xray.imaging_chain import ImagingChain
@@ -29,10 +29,11 @@ from synthex_ros.xray.panel import PanelMaps
 from synthex_ros.xray.parallel import parallel
 from synthex_ros.xray.projection_grid import ProjectionGrid
 from synthex_ros.xray.projector import Projector, Rays, rays_in_grid
+from synthex_ros.xray.radiograph import Radiograph
 from synthex_ros.xray.scene import Scene
 from synthex_ros.xray.shear_warp import ShearWarpProjector
 
-__all__ = ['AnatomyLayer', 'ExposureControl', 'Radiograph', 'Renderer', 'Technique']
+__all__ = ['AnatomyLayer', 'ExposureControl', 'Renderer', 'Technique']
 
 ENERGIES = 8
 ANATOMY_PX = 280
@@ -45,29 +46,6 @@ AREA_SHARE = 0.6
 
 # Where the isocentre of a C-arm lies between focal spot and detector, when nobody says.
 ISOCENTER_SHARE = 0.700 / 1.020
-REFERENCE_POINT_BEFORE_ISOCENTER_M = 0.15
-
-
-@dataclass(frozen=True, eq=False)
-class Radiograph:
-    """One exposure.
-
-    Attributes:
-        counts: detector signal, shape (rows, columns), uint16, larger = more X-rays.
-        mask: body label of each pixel, shape (rows, columns), uint8; the longer path wins.
-        view: geometry and pose of the exposure.
-        technique: tube settings.
-        kerma_area_product_gy_m2: air kerma times area of the open field of the pulse [Gy m^2].
-        air_kerma_gy: air kerma of the pulse at the interventional reference point, without
-            backscatter: 15 cm from the isocentre towards the source (IEC 60601-2-43) [Gy].
-    """
-
-    counts: NDArray[np.uint16]
-    mask: NDArray[np.uint8]
-    view: View
-    technique: Technique
-    air_kerma_gy: float
-    kerma_area_product_gy_m2: float
 
 
 class Renderer:
@@ -386,9 +364,8 @@ class Renderer:
     def air_kerma_gy(self, view: View, technique: Technique | None = None) -> float:
         """Return the air kerma of one pulse at the reference point [Gy]."""
         technique = technique or self.technique
-        isocenter = self._isocenter_m(view)
-        distance = max(isocenter - REFERENCE_POINT_BEFORE_ISOCENTER_M, isocenter / 2)
-        return self.beam(technique).spectrum.air_kerma_gy(technique.charge_mas, distance)
+        spectrum = self.beam(technique).spectrum
+        return reference_kerma_gy(spectrum, technique.charge_mas, self._isocenter_m(view))
 
     def kerma_area_product_gy_m2(self, view: View, technique: Technique | None = None) -> float:
         """Return the air kerma-area product of one pulse [Gy m^2]."""

@@ -21,6 +21,7 @@ BENT = {'insertion_m': 0.03, 'roll_rad': 2.2, 'tendons_m': (0.003, -0.003)}
 CENTRE_M, RPY = (0.012, -0.017, 0.69), (0.4, 1.1, -0.3)
 RADIUS_M, BORE_M, LENGTH_M, SIDES_M = 3e-3, 2e-3, 35e-3, (0.03, 0.02, 0.04)
 SPHERE_M = 15e-3
+SECTIONS = (16, 32, 64, 128, 256, 512)
 
 
 def traced(mesh: trimesh.Trimesh, geometry) -> np.ndarray:
@@ -71,73 +72,81 @@ def rmse_percent(image: np.ndarray, truth: np.ndarray) -> float:
     return 100 * float(np.sqrt(np.mean((image - truth) ** 2) / np.mean(truth**2)))
 
 
-def section(quick: bool) -> Section:
-    """Compare solids, refine their meshes, and compare with the meshes' own half-spaces."""
-    geometry = CArm().geometry()
-    rays = solids.Rays.of(geometry, CENTRE_M, RPY)
-    sections = (16, 32, 64, 128, 256, 512)
+Errors = dict[str, list[tuple[int, float]]]
+
+
+def solid_errors(geometry, rays: solids.Rays, levels: range) -> Errors:
+    """Return faces and relative RMSE [%] against the ideal solid, by solid and finer and finer."""
     tall = solids.cylinder(rays, RADIUS_M, LENGTH_M)
     wall = tall - solids.cylinder(rays, BORE_M, LENGTH_M)
-    solid_errors: dict[str, list[tuple[int, float]]] = {'sphere': [], 'cylinder': [], 'tube': []}
-    for level in range(2, 6 if quick else 7):
-        mesh = trimesh.creation.icosphere(level, SPHERE_M)
-        error = rmse_percent(traced(mesh, geometry), solids.sphere(rays, SPHERE_M))
-        solid_errors['sphere'].append((len(mesh.faces), error))
-    for count in sections:
+    ball = solids.sphere(rays, SPHERE_M)
+    meshes = [('sphere', trimesh.creation.icosphere(level, SPHERE_M), ball) for level in levels]
+    for count in SECTIONS:
         rod = trimesh.creation.cylinder(RADIUS_M, LENGTH_M, sections=count)
         tube = trimesh.creation.annulus(BORE_M, RADIUS_M, LENGTH_M, sections=count)
-        for name, mesh, truth in (('cylinder', rod, tall), ('tube', tube, wall)):
-            error = rmse_percent(traced(mesh, geometry), truth)
-            solid_errors[name].append((len(mesh.faces), error))
-    exact = {
+        meshes += [('cylinder', rod, tall), ('tube', tube, wall)]
+    errors: Errors = {'sphere': [], 'cylinder': [], 'tube': []}
+    for name, mesh, truth in meshes:
+        errors[name].append((len(mesh.faces), rmse_percent(traced(mesh, geometry), truth)))
+    return errors
+
+
+def exact_checks(geometry, rays: solids.Rays) -> list[Check]:
+    """Compare a box with the ideal one, and convex meshes with their own half-spaces."""
+    meshes = {
         'box': trimesh.creation.box(SIDES_M),
         'cylinder of 64 sides': trimesh.creation.cylinder(RADIUS_M, LENGTH_M, sections=64),
         'sphere of 1280 faces': trimesh.creation.icosphere(3, SPHERE_M),
     }
-    exact_m = {
-        name: float(np.abs(traced(mesh, geometry) - solids.polyhedron(rays, mesh)).max())
-        for name, mesh in exact.items()
-    }
-    box = rmse_percent(traced(exact['box'], geometry), solids.box(rays, SIDES_M))
-    checks = [
-        Check(f'{name}, {errors[-1][0]} faces, relative RMSE', errors[-1][1], LIMIT_PERCENT)
-        for name, errors in solid_errors.items()
+    paths = {name: traced(mesh, geometry) for name, mesh in meshes.items()}
+    box = rmse_percent(paths['box'], solids.box(rays, SIDES_M))
+    return [
+        Check('box, relative RMSE', box, LIMIT_PERCENT),
+        *(
+            Check(
+                f'{name} against its half-spaces, worst ray',
+                float(np.abs(paths[name] - solids.polyhedron(rays, mesh)).max()),
+                EXACT_LIMIT_M,
+                'm',
+            )
+            for name, mesh in meshes.items()
+        ),
     ]
-    checks.append(Check('box, relative RMSE', box, LIMIT_PERCENT))
-    checks += [
-        Check(f'{name} against its half-spaces, worst ray', value, EXACT_LIMIT_M, 'm')
-        for name, value in exact_m.items()
-    ]
-    plots = [_plot(solid_errors)]
+
+
+def gvxr_checks(geometry) -> tuple[list[Check], list[Plot], str]:
+    """Compare with gVXR where it runs; return checks, plots and a note."""
     try:
         peers = against_gvxr(geometry)
     except GvxrMissingError as error:
         note = f'gVXR, an independent renderer of meshes, is not part of this run: {error}.'
-    else:
-        checks += [
-            Check(
-                f'{name}, {faces} faces, against gVXR, relative RMSE',
-                rmse_percent(ours, peer),
-                GVXR_LIMIT_PERCENT,
-            )
-            for name, (faces, ours, peer) in peers.items()
-        ]
-        plots.append(_gvxr_plot(*peers['continuum manipulator'][1:]))
-        note = (
-            'gVXR 2.1 on software OpenGL computes in single precision on pixels of the graphics '
-            'pipeline and interpolates distances within a triangle, so its copy of each mesh is '
-            f'cut to edges of {1e3 * LONGEST_EDGE_M:g} mm.'
+        return [], [], note
+    checks = [
+        Check(
+            f'{name}, {faces} faces, against gVXR, relative RMSE',
+            rmse_percent(ours, peer),
+            GVXR_LIMIT_PERCENT,
         )
-    rows = [
-        (
-            name,
-            *(
-                f'{error:.3f} % ({faces})'
-                for faces, error in errors[:: max(1, len(errors) // 4)][:4]
-            ),
-        )
-        for name, errors in solid_errors.items()
+        for name, (faces, ours, peer) in peers.items()
     ]
+    note = (
+        'gVXR 2.1 on software OpenGL computes in single precision on pixels of the graphics '
+        'pipeline and interpolates distances within a triangle, so its copy of each mesh is '
+        f'cut to edges of {1e3 * LONGEST_EDGE_M:g} mm.'
+    )
+    return checks, [_gvxr_plot(*peers['continuum manipulator'][1:])], note
+
+
+def section(quick: bool) -> Section:
+    """Compare solids, refine their meshes, and compare with the meshes' own half-spaces."""
+    geometry = CArm().geometry()
+    rays = solids.Rays.of(geometry, CENTRE_M, RPY)
+    errors = solid_errors(geometry, rays, range(2, 6 if quick else 7))
+    solid_checks = [
+        Check(f'{name}, {pairs[-1][0]} faces, relative RMSE', pairs[-1][1], LIMIT_PERCENT)
+        for name, pairs in errors.items()
+    ]
+    peer_checks, peer_plots, note = gvxr_checks(geometry)
     return Section(
         'Path length through meshes',
         'A sphere, a rod, a tube and a box, turned and off the axis, on 512 x 512 pixels. '
@@ -145,14 +154,23 @@ def section(quick: bool) -> Section:
         'and falls with their number. Then against the convex hull of the very same faces, cut '
         'out of each ray by half-spaces: what remains is the tracer alone, in metres. Last, the '
         'same meshes, and the bent manipulator, through gVirtualXray.',
-        checks,
-        [Table(('relative RMSE (faces)', 'coarse', 'finer', 'fine', 'finest'), rows)],
-        plots,
+        [*solid_checks, *exact_checks(geometry, rays), *peer_checks],
+        [_table(errors)],
+        [_plot(errors), *peer_plots],
         note,
     )
 
 
-def _plot(errors: dict[str, list[tuple[int, float]]]) -> Plot:
+def _table(errors: Errors) -> Table:
+    def row(name: str, pairs: list[tuple[int, float]]) -> tuple[str, ...]:
+        shown = pairs[:: max(1, len(pairs) // 4)][:4]
+        return name, *(f'{error:.3f} % ({faces})' for faces, error in shown)
+
+    rows = [row(name, pairs) for name, pairs in errors.items()]
+    return Table(('relative RMSE (faces)', 'coarse', 'finer', 'fine', 'finest'), rows)
+
+
+def _plot(errors: Errors) -> Plot:
     figure, axes = panels(1, 5.6)
     for colour, (name, pairs) in zip(COLOURS, errors.items(), strict=False):
         axes[0].loglog(*zip(*pairs, strict=True), 'o-', ms=4, lw=1.3, color=colour, label=name)

@@ -7,10 +7,12 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
+
+NetworkT = TypeVar('NetworkT', bound=nn.Module)
 
 _LAST_SHARE = 0.005
 
@@ -43,7 +45,7 @@ class CosineRate:
         return self.greatest * (_LAST_SHARE + (1 - _LAST_SHARE) * fall)
 
 
-class RunState:
+class RunState(Generic[NetworkT]):
     """A network in training, its averaged weights and its optimizer, kept in a folder.
 
     The folder holds checkpoint.pt of the last epoch, best.pt of the best one, and history.jsonl
@@ -67,7 +69,7 @@ class RunState:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: NetworkT,
         root: str | Path,
         learning_rate: float,
         weight_decay: float,
@@ -75,7 +77,8 @@ class RunState:
     ) -> None:
         self.root = Path(root)
         self.root.mkdir(parents=True, exist_ok=True)
-        self.network, self.average = network, copy.deepcopy(network).eval()
+        self.network: NetworkT = network
+        self.average: NetworkT = copy.deepcopy(network).eval()
         self._optimizer = torch.optim.AdamW(
             network.parameters(), learning_rate, weight_decay=weight_decay
         )

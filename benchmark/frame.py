@@ -64,7 +64,8 @@ def frame_times(renderer: Renderer, pixels: int, frames: int, threads: int) -> d
             marks.append(time.perf_counter())
             renderer.detector.expose(
                 layer.signal_kev, layer.variance_kev2, beam.gain_counts_kev(view.geometry),
-                view.geometry.pixel_pitch_m, rng, covered, layer.scatter, memory, 1 / 30, maps,
+                view.geometry.pixel_pitch_m, rng, covered=covered, scatter=layer.scatter,
+                memory=memory, interval_s=1 / 30, maps=maps,
             )  # fmt: skip
             marks.append(time.perf_counter())
             label_image(devices, view.geometry.shape_px)

@@ -121,6 +121,7 @@ class Detector:
         gain_counts_kev: float,
         pixel_pitch_m: tuple[float, float],
         rng: np.random.Generator,
+        *,
         covered: CoveredPixels | None = None,
         scatter: ScatteredSignal | None = None,
         memory: LagMemory | None = None,

@@ -238,11 +238,11 @@ class Renderer:
                 self.beam(layer.technique).gain_counts_kev(view.geometry),
                 view.geometry.pixel_pitch_m,
                 rng,
-                covered,
-                scatter,
-                memory,
-                interval_s,
-                self._maps.get(
+                covered=covered,
+                scatter=scatter,
+                memory=memory,
+                interval_s=interval_s,
+                maps=self._maps.get(
                     view.geometry.shape_px, lambda: self.chain.panel_maps(view.geometry.shape_px)
                 ),
             )

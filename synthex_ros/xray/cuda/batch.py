@@ -156,8 +156,8 @@ class BatchRenderer:
             [beam.gain_counts_kev(view.geometry) for beam, view in zip(beams, views, strict=True)],
             geometry.pixel_pitch_m,
             keys,
-            self._scatter(exposures, beams, coarse, area_of_frame, area is not coarse),
-            self.chain.panel_maps(geometry.shape_px),
+            scatter=self._scatter(exposures, beams, coarse, area_of_frame, area is not coarse),
+            maps=self.chain.panel_maps(geometry.shape_px),
         )
         mask = mask_of(device, centres, (len(views), *geometry.shape_px))
         return device.download(counts), device.download(mask)

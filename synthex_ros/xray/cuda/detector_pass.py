@@ -25,6 +25,7 @@ def expose_frames(
     gains_counts_kev: Sequence[float],
     pixel_pitch_m: tuple[float, float],
     keys: Sequence[int],
+    *,
     scatter: Sequence[ScatteredSignal] = (),
     maps: PanelMaps | None = None,
     memory: LagMemory | None = None,

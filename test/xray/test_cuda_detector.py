@@ -42,27 +42,26 @@ def both(device, detector, level_kev, gain, seed=5, memories=(None, None), **kwa
     return truth.astype(int), device.download(frames)[0].astype(int)
 
 
-def check(truth, frame):
-    """Counts agree but for rounding; the compilers order sums differently."""
-    assert truth.std() > 0
-    assert np.abs(frame - truth).max() <= 1
-    assert np.mean(frame != truth) < 0.01
+def agree(truth, frame):
+    """Whether counts agree but for rounding; the compilers order sums differently."""
+    away = np.abs(frame - truth)
+    return truth.std() > 0 and away.max() <= 1 and np.mean(away > 0) < 0.01
 
 
 @pytest.mark.parametrize('level_kev', [20.0, 300.0, 1500.0, 1e5], ids='{:g} keV'.format)
 def test_same_seed_same_frame(cuda_device, level_kev):
     """From less than a quantum a pixel (Poisson) to thousands (Gaussian)."""
-    check(*both(cuda_device, Detector(), level_kev, 20000 / level_kev))
+    assert agree(*both(cuda_device, Detector(), level_kev, 20000 / level_kev))
 
 
 def test_without_noise(cuda_device):
     detector = Detector(quantum_noise=False, electronic_noise_counts=0)
-    check(*both(cuda_device, detector, 1e4, 1.0))
+    assert agree(*both(cuda_device, detector, 1e4, 1.0))
 
 
 def test_without_light_spread_and_with_saturation(cuda_device):
     truth, frame = both(cuda_device, Detector(blur_m=0.0, bits=12), 1e5, 0.06)
-    check(truth, frame)
+    assert agree(truth, frame)
     assert np.count_nonzero(frame == 4095) > 100
 
 
@@ -70,13 +69,14 @@ def test_scatter_and_pixel_maps(cuda_device):
     coarse = np.random.default_rng(1).uniform(500, 3000, (8, 9)).astype(np.float32)
     scatter = ScatteredSignal(coarse, 45.0)
     maps = PanelMaps.random(SHAPE, seed=4, dead_share=0.01)
-    check(*both(cuda_device, Detector(), 3000.0, 5.0, scatter=scatter, maps=maps))
+    assert agree(*both(cuda_device, Detector(), 3000.0, 5.0, scatter=scatter, maps=maps))
 
 
 def test_lag_is_carried_from_frame_to_frame(cuda_device):
     memories = LagMemory(Lag(), SHAPE), LagMemory(Lag(), SHAPE)
     for seed, level_kev in enumerate((2e4, 2e4, 1e3)):
-        check(*both(cuda_device, Detector(), level_kev, 1.0, seed, memories, interval_s=0.1))
+        frames = both(cuda_device, Detector(), level_kev, 1.0, seed, memories, interval_s=0.1)
+        assert agree(*frames)
     np.testing.assert_allclose(memories[1].states, memories[0].states, rtol=1e-4)
 
 

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from synthex_ros import __version__
 from synthex_ros.errors import SynthexError
@@ -26,9 +27,32 @@ COMMAND_MODULES = (
 """Modules with `register(subparsers)`; they import what they need inside their handlers."""
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that takes words and options in any order: `demo magnetic --out DIR seed:=3`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_order = False
+
+    def add_subparsers(self, **kwargs: Any) -> Any:
+        """Add sub-commands; what comes before and after them stays in order."""
+        self._in_order = True
+        return super().add_subparsers(**kwargs)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse options first, then all words together; argparse would take the words in parts."""
+        if self._in_order:
+            return super().parse_known_args(args, namespace)
+        self._in_order = True  # until Python 3.12, the intermixed parser calls this method
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._in_order = False
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with the sub-commands of every part that is installed."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='synthex', description='Closed-loop X-ray guidance on ROS 2. Research software.'
     )
     parser.add_argument('--version', action='version', version=f'synthex_ros {__version__}')

@@ -263,6 +263,27 @@ def test_meshes_are_closed_and_weigh_what_the_body_weighs(kind):
         plant.command([0.1])
 
 
+@pytest.mark.parametrize(
+    ('make', 'message'),
+    [
+        (lambda: SphereParameters(radius_m=0.5), r'2e-5\.\.0\.01 m, got 0\.5; 0\.5 mm is 0\.0005'),
+        (lambda: SphereParameters(density_kg_m3=7.5), 'got 7.5; looks like g/cm.3, pass 7500'),
+        (lambda: SoftRobotParameters(density_kg_m3=1e6), '100..25000, got 1e.06; give it in kg/m'),
+        (
+            lambda: DropletParameters(ferrofluid=Ferrofluid(density_kg_m3=1.05)),
+            'got 1.05; looks like g/cm.3, pass 1050',
+        ),
+        (
+            lambda: SphereParameters(static_friction=0.1, kinetic_friction=0.2),
+            'got kinetic 0.2 and static 0.1; what slips',
+        ),
+    ],
+)
+def test_parameters_out_of_range_name_the_slip(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 def test_same_inputs_give_the_same_motion():
     paths = []
     for _ in range(2):

@@ -40,11 +40,15 @@ def check_body(parameters: BodyParameters) -> None:
     if not 2e-5 <= radius <= 0.01:
         raise ValueError(f'radius_m must be 2e-5..0.01 m, got {radius:g}; 0.5 mm is 0.0005')
     if not 100 <= density <= 25e3:
-        raise ValueError(f'density_kg_m3 must be 100..25000, got {density:g}')
+        slip = 'give it in kg/m^3, of which water has 1000'
+        if 0.1 <= density <= 25:
+            slip = f'looks like g/cm^3, pass {1000 * density:g}'
+        raise ValueError(f'density_kg_m3 must be 100..25000, got {density:g}; {slip}')
     still, moving = parameters.static_friction, parameters.kinetic_friction
     if not 0 <= moving <= still <= 2:
         raise ValueError(
-            f'friction must be 0 <= kinetic <= static <= 2, got {moving:g} and {still:g}'
+            'friction must be 0 <= kinetic_friction <= static_friction <= 2, got kinetic '
+            f'{moving:g} and static {still:g}; what slips rubs no more than what holds'
         )
 
 

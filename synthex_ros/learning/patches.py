@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from synthex_ros.learning.coco import CocoFolder, segmentation
+from synthex_ros.learning.kept_images import KeptImages
 from synthex_ros.learning.networks.detector import STRIDE
 from synthex_ros.tracking.detector import highpass
 from synthex_ros.tracking.landmarks import pixel_to_cell
@@ -20,7 +21,8 @@ Patches = tuple[Tensor, Tensor, Tensor, Tensor]
 
 _LEAST_SIGMA = 0.8
 _SIGMA_SHARE = 0.15
-_INVERT_SHARE = 0.2
+_AROUND = {(y, x): 0.5 ** (abs(y) + abs(x)) for y in (-1, 0, 1) for x in (-1, 0, 1)}
+_STEPS, _MIDDLE = 512.0, 32768.0
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,41 @@ def objects_of(folder: CocoFolder, row: int) -> Objects:
     return Objects(boxes[:, :2] + boxes[:, 2:] / 2 - 0.5, boxes[:, 2:], classes)
 
 
-def class_mask(folder: CocoFolder, row: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return class ids of image `row`, shape (rows, columns)."""
-    numbers = {item['id']: k for k, item in enumerate(folder.categories, start=1)}
-    mask = np.zeros(shape, np.uint8)
-    for item in folder.annotations(row):
-        mask[segmentation(item['segmentation'], shape)] = numbers[item['category_id']]
-    return mask
+@dataclass(frozen=True)
+class Cutout:
+    """Pixels of a device: mask, shape (h, w), with its first row and column in the image."""
+
+    top: int
+    left: int
+    mask: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> Cutout:
+        """Return the part of an image's mask that is not empty."""
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return cls(0, 0, np.zeros((0, 0), bool))
+        part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return cls(int(rows[0]), int(columns[0]), part.copy())
+
+    def paint(self, picture: NDArray[np.uint8], top: int, left: int, value: int) -> None:
+        """Write a value where the device is into a part of the image that starts at a corner."""
+        row, column = self.top - top, self.left - left
+        first = np.maximum([row, column], 0)
+        last = np.minimum(np.add((row, column), self.mask.shape), picture.shape)
+        if np.any(last <= first):
+            return
+        rows, columns = (slice(a, b) for a, b in zip(first, last, strict=True))
+        own = self.mask[first[0] - row : last[0] - row, first[1] - column : last[1] - column]
+        picture[rows, columns][own] = value
+
+
+def cutouts_of(folder: CocoFolder, row: int) -> list[Cutout]:
+    """Return the pixels of the devices of image `row`, in the order of `objects_of`."""
+    image = folder.images[row]
+    shape = int(image['height']), int(image['width'])
+    found = folder.annotations(row)
+    return [Cutout.of(segmentation(item['segmentation'], shape)) for item in found]
 
 
 def render_targets(
@@ -63,7 +93,8 @@ def render_targets(
 
     A centre is a Gaussian of height exactly 1 at the cell that holds it, as wide as the device is
     large (Law and Deng, ECCV 2018). The first four maps of boxes are what the network gives; the
-    fifth is 1 where they hold, which is at the centres' cells.
+    fifth is how much they count: 1 at the centre's cell and less at the eight around it, where
+    noise can move the peak. Of two devices the nearer one has a cell.
     """
     cells = (shape[0] // STRIDE, shape[1] // STRIDE)
     centres = np.zeros((classes - 1, *cells), np.float32)
@@ -81,13 +112,18 @@ def render_targets(
             np.exp(-0.5 * ((columns - column) / sigma) ** 2),
         )
         centres[kind - 1] = np.maximum(centres[kind - 1], shape_)
-        middle = np.array([column, row]) * STRIDE + (STRIDE - 1) / 2
-        boxes[:, row, column] = [*(centre - middle), *np.log(np.maximum(size, 0.5)), 1.0]
+        for (down, across), weight in _AROUND.items():
+            y, x = row + down, column + across
+            if 0 <= y < cells[0] and 0 <= x < cells[1] and boxes[4, y, x] < weight:
+                middle = np.array([x, y]) * STRIDE + (STRIDE - 1) / 2
+                boxes[:, y, x] = [*(centre - middle), *np.log(np.maximum(size, 0.5)), weight]
     return centres, boxes
 
 
 class PatchSet(Dataset):
     """Patches of the frames of a folder; an item's key is (epoch, row).
+
+    A frame is decoded and normalised once; loader processes share what was.
 
     Args:
         root: COCO folder.
@@ -112,6 +148,9 @@ class PatchSet(Dataset):
         self._patches, self._size = patches, patch_px
         self._device_share, self._seed = device_share, seed
         self._rows = min(limit or len(self.folder.images), len(self.folder.images))
+        first = self.folder.images[0]
+        self._kept = KeptImages(self._rows, (int(first['height']), int(first['width'])))
+        self._cutouts = [cutouts_of(self.folder, row) for row in range(self._rows)]
 
     def __len__(self) -> int:
         return self._rows
@@ -120,19 +159,26 @@ class PatchSet(Dataset):
         """Return images (P, 1, S, S), centres, boxes and masks of the patches of a frame."""
         epoch, row = key
         rng = np.random.default_rng([self._seed, epoch, row])
-        image = highpass(self.folder.counts(row))
-        objects = objects_of(self.folder, row)
-        mask = class_mask(self.folder, row, (image.shape[0], image.shape[1]))
-        made = [self._patch(image, mask, objects, rng) for _ in range(self._patches)]
+        image = self._kept.image(row, lambda: _packed(highpass(self.folder.counts(row))))
+        objects, cutouts = objects_of(self.folder, row), self._cutouts[row]
+        made = [self._patch(image, cutouts, objects, rng) for _ in range(self._patches)]
         parts = (torch.from_numpy(np.stack(part)) for part in zip(*made, strict=True))
         images, centres, boxes, masks = parts
         return images, centres, boxes, masks
 
-    def _patch(self, image, mask, objects: Objects, rng: np.random.Generator):
+    def _patch(
+        self,
+        image: NDArray[np.uint16],
+        cutouts: list[Cutout],
+        objects: Objects,
+        rng: np.random.Generator,
+    ):
         size = self._size
         top, left = self._corner(image.shape, objects, rng)
-        part = image[top : top + size, left : left + size]
-        cut = mask[top : top + size, left : left + size]
+        part = _unpacked(image[top : top + size, left : left + size])
+        cut = np.zeros((size, size), np.uint8)
+        for cutout, number in zip(cutouts, objects.classes, strict=True):
+            cutout.paint(cut, top, left, int(number))
         moved = Objects(objects.centres_px - [left, top], objects.sizes_px, objects.classes)
         part, cut, moved = _turned(part, cut, moved, int(rng.integers(4)), rng.random() < 0.5)
         part = _varied(part, rng)
@@ -168,9 +214,17 @@ def _turned(part, cut, objects: Objects, quarters: int, mirror: bool):
 
 
 def _varied(part: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return a patch with another gain, sometimes more noise, sometimes the other polarity."""
+    """Return a patch with another gain, sometimes with more noise."""
     gain = np.exp(rng.uniform(np.log(0.7), np.log(1.4)))
     noise = rng.uniform(0, 0.3) * (rng.random() < 0.3)
-    sign = -1.0 if rng.random() < _INVERT_SHARE else 1.0
-    varied = sign * gain * part + noise * rng.standard_normal(part.shape)
+    varied = gain * part + noise * rng.standard_normal(part.shape)
     return varied.astype(np.float32)
+
+
+def _packed(image: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Return a normalised image in 16 bits, in steps far below its noise."""
+    return np.clip(np.rint(_STEPS * image + _MIDDLE), 0, 65535).astype(np.uint16)
+
+
+def _unpacked(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return (pixels.astype(np.float32) - _MIDDLE) / _STEPS

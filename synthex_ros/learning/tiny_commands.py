@@ -59,7 +59,7 @@ def run_train(args: argparse.Namespace) -> int:
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     from rich.progress import Progress
 
-    from synthex_ros.learning.tiny_training import TinySettings, TinyTraining
+    from synthex_ros.learning.tiny_training import LOSSES, TinySettings, TinyTraining
     from synthex_ros.settings import load_settings
 
     training = TinyTraining(load_settings(TinySettings, args.settings), args.out, args.resume)
@@ -72,8 +72,9 @@ def run_train(args: argparse.Namespace) -> int:
 
         def epoch(record: dict[str, Any]) -> None:
             every = record['detection']['all']
+            losses = ' '.join(f'{record[name]:.3f}' for name in LOSSES)
             progress.console.print(
-                f'epoch {record["epoch"]:3d}  loss {record["loss"]:.3f}  AP50 '
+                f'epoch {record["epoch"]:3d}  loss {losses}  AP50 '
                 f'{every["ap50"]:.3f}  centre {every["centre_error_mean_mm"]:.3f} mm  '
                 f'{record["seconds"]:.0f} s'
             )

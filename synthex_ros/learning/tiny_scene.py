@@ -3,7 +3,10 @@
 A device weakens the expected primary signal by exp(-mu t), t the path inside it and mu such that
 the Michelson contrast (I0 - I) / (I0 + I), I0 and I the expected signal without and with it in the
 mean over its pixels, scatter included, is the one that was drawn. So mu stands for how much metal
-powder a robot holds. Noise and light spread come after it.
+powder a robot holds. Focal spot, noise and light spread come after it.
+
+The exposure of a frame is raised until the faintest of its devices can be seen at all, as an
+operator goes from fluoroscopy to cine and single shots; `synthex_ros.learning.tiny_visibility`.
 """
 
 from __future__ import annotations
@@ -25,17 +28,22 @@ from synthex_ros.learning.coco import CocoWriter, annotation_of, write_image
 from synthex_ros.learning.engines import ENGINES
 from synthex_ros.learning.imaging import draw_imaging
 from synthex_ros.learning.sampling import (
-    Box,
     SceneSampling,
-    ViewSample,
     draw_view,
     frame_rng,
     view_rng,
 )
 from synthex_ros.learning.tiny_devices import CLASSES, draw_mesh
+from synthex_ros.learning.tiny_insertion import (
+    TinyDevice,
+    ViewSetup,
+    apart,
+    box_of,
+    placed_device,
+)
 from synthex_ros.settings import as_plain
-from synthex_ros.xray.mesh_tracer import PathLayer, trace
-from synthex_ros.xray.renderer import Renderer, Technique
+from synthex_ros.xray.mesh_tracer import trace
+from synthex_ros.xray.renderer import Renderer
 from synthex_ros.xray.scene import Scene
 from synthex_ros.xray.shear_warp import ShearWarpProjector
 
@@ -47,9 +55,6 @@ CATEGORIES: list[dict[str, Any]] = [
 ]
 
 _SUPERSAMPLING = 3
-_INSIDE_M = 1e-6
-_MU_RANGE = (1e-2, 1e7)
-_REACHABLE = 0.9
 _TRIES = 20
 
 
@@ -63,6 +68,12 @@ class TinySampling:
         contrast: Michelson contrast of a device, drawn uniformly in its logarithm.
         most: greatest number of devices in a frame.
         border_px: a device keeps this far inside the open field.
+        least_snr: signal-to-noise ratio of the faintest device of a frame, at least. A device
+            that does not reach it at the highest exposure is put elsewhere.
+        exposure_margin: how much more than that takes, drawn uniformly in its logarithm.
+        highest_kerma_ngy: greatest median air kerma a frame behind the patient [nGy]. A frame of
+            cine has some 100 nGy, of subtraction angiography some 1000, a radiograph of speed
+            class 100 has 10000.
     """
 
     scene: SceneSampling = field(
@@ -72,6 +83,9 @@ class TinySampling:
     contrast: tuple[float, float] = (0.02, 0.4)
     most: int = 4
     border_px: float = 12.0
+    least_snr: float = 6.0
+    exposure_margin: tuple[float, float] = (1.0, 4.0)
+    highest_kerma_ngy: float = 10000.0
 
     def __post_init__(self):
         if isinstance(self.scene, Mapping):
@@ -84,76 +98,14 @@ class TinySampling:
                 )
         if self.most < 1:
             raise ValueError(f'most must be at least 1, got {self.most}')
-
-
-@dataclass(frozen=True, eq=False)
-class TinyDevice:
-    """A device in an image.
-
-    Attributes:
-        name: its class.
-        size_m: its largest extent [m].
-        depth_m: distance from the source along the central ray [m].
-        box_px: left and top edge, width, height [px], sub-pixel; pixel k reaches from k to k + 1.
-        mask: its pixels, shape (rows, columns).
-        path: length of the rays inside it.
-        contrast: its Michelson contrast.
-    """
-
-    name: str
-    size_m: float
-    depth_m: float
-    box_px: Box
-    mask: NDArray[np.bool_]
-    path: PathLayer
-    contrast: float
-
-    @property
-    def centre_px(self) -> tuple[float, float]:
-        """Middle of the box (u, v) [px], pixel centres at integers."""
-        left, top, width, height = self.box_px
-        return left + width / 2 - 0.5, top + height / 2 - 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class _Setup:
-    """A C-arm view with its expected image and what makes counts of it."""
-
-    anatomy: str
-    seen: ViewSample
-    renderer: Renderer
-    technique: Technique
-    primary: Image
-    scatter: Image
-    variance: Image
-    field_px: Box
-
-
-def attenuation_of(
-    contrast: float, path_m: Image, primary: Image, scatter: Image
-) -> tuple[float, float]:
-    """Return mu [1/m] that gives a device its contrast, and the contrast it has.
-
-    What scatter does not let it reach is cut at 0.9 of the greatest contrast.
-
-    Args:
-        contrast: wanted Michelson contrast, 0..1.
-        path_m: paths inside the device, shape (N,) of its pixels [m].
-        primary: expected primary signal there, shape (N,).
-        scatter: expected scattered signal there, shape (N,).
-    """
-
-    def given(mu: float) -> float:
-        before = float(np.mean(primary + scatter))
-        after = float(np.mean(primary * np.exp(-mu * path_m) + scatter))
-        return (before - after) / (before + after)
-
-    low, high = _MU_RANGE
-    wanted = min(contrast, _REACHABLE * given(high))
-    for _ in range(60):
-        middle = np.sqrt(low * high)
-        low, high = (middle, high) if given(middle) < wanted else (low, middle)
-    return float(high), given(high)
+        low, high = self.exposure_margin
+        if not 1 <= low <= high:
+            raise ValueError(f'exposure_margin must be (low, high) from 1, got {low:g}, {high:g}')
+        if self.least_snr < 0 or not self.highest_kerma_ngy > 0:
+            raise ValueError(
+                'least_snr must not be negative and highest_kerma_ngy be positive, got '
+                f'{self.least_snr:g} and {self.highest_kerma_ngy:g}'
+            )
 
 
 class TinyMaker:
@@ -167,32 +119,45 @@ class TinyMaker:
     def __init__(self, sampling: TinySampling, seed: int) -> None:
         self.sampling, self.seed = sampling, seed
         self._scenes: dict[str, tuple[Volume, Scene, ShearWarpProjector]] = {}
-        self._setup: tuple[int, _Setup] | None = None
+        self._setup: tuple[int, ViewSetup] | None = None
 
     def frame(self, index: int) -> tuple[NDArray[np.uint16], dict[str, Any], list[dict[str, Any]]]:
         """Return counts, COCO's entry of the image and its annotations, of frame `index`."""
         setup = self._view(index // self.sampling.scene.frames_per_view)
         rng = frame_rng(self.seed, index)
+        empty = rng.random() < self.sampling.scene.negative_share
         devices: list[TinyDevice] = []
-        primary = setup.primary.copy()
-        if rng.random() >= self.sampling.scene.negative_share:
-            for _ in range(int(rng.integers(1, self.sampling.most + 1))):
-                device = self._draw(setup, devices, primary, rng)
-                if device is not None:
-                    devices.append(device)
-        signal = primary + setup.scatter
-        before = np.maximum(setup.primary + setup.scatter, np.finfo(np.float32).tiny)
-        variance = setup.variance * (signal / before)
-        counts = self._expose(setup, signal, variance, rng)
-        image = self._image(index, setup)
-        return counts, image, [self._annotation(index, device) for device in devices]
+        for _ in range(int(rng.integers(1, self.sampling.most + 1))):
+            device = self._draw(setup, devices, rng)
+            if device is not None:
+                devices.append(device)
+        # Frames without device are exposed as if they had some: dose does not tell.
+        exposure = self._exposure(setup, devices, rng)
+        if empty:
+            devices = []
+        counts = self._expose(setup, devices, exposure, rng)
+        annotations = [self._annotation(index, device, exposure) for device in devices]
+        return counts, self._image(index, setup, exposure), annotations
 
-    def _view(self, number: int) -> _Setup:
+    def _exposure(
+        self, setup: ViewSetup, devices: list[TinyDevice], rng: np.random.Generator
+    ) -> float:
+        """Return the multiple of the view's exposure at which the faintest device is seen."""
+        margin = float(np.exp(rng.uniform(*np.log(self.sampling.exposure_margin))))
+        highest = self._highest(setup)
+        needed = [device.shadow.exposure_for(self.sampling.least_snr, highest) or highest
+                  for device in devices]  # fmt: skip
+        return min(margin * max(needed, default=1.0), highest)
+
+    def _highest(self, setup: ViewSetup) -> float:
+        return max(self.sampling.highest_kerma_ngy / setup.kerma_ngy, 1.0)
+
+    def _view(self, number: int) -> ViewSetup:
         if self._setup is None or self._setup[0] != number:
             self._setup = number, self._new_view(number)
         return self._setup[1]
 
-    def _new_view(self, number: int) -> _Setup:
+    def _new_view(self, number: int) -> ViewSetup:
         rng, sampling = view_rng(self.seed, number), self.sampling.scene
         anatomy = draw_anatomy(sampling.anatomies, sampling.phantom_count, rng)
         volume, scene, projector = self._scene(anatomy)
@@ -211,7 +176,7 @@ class TinyMaker:
         expected = renderer.expected_kev(seen.view, [], pose, technique=technique)
         blades, (rows, columns) = imaging.chain.collimator, seen.view.geometry.shape_px
         field_px = blades.box_px(seen.view.geometry) if blades else (0.0, rows, 0.0, columns)
-        return _Setup(
+        return ViewSetup(
             anatomy,
             seen,
             renderer,
@@ -220,6 +185,7 @@ class TinyMaker:
             np.asarray(expected.scatter_kev, float),
             np.asarray(expected.variance_kev2, float),
             field_px,
+            imaging.control.detector_kerma_gy * 1e9,
         )
 
     def _scene(self, name: str) -> tuple[Volume, Scene, ShearWarpProjector]:
@@ -231,9 +197,9 @@ class TinyMaker:
         return self._scenes[name]
 
     def _draw(
-        self, setup: _Setup, others: list[TinyDevice], primary: Image, rng: np.random.Generator
+        self, setup: ViewSetup, others: list[TinyDevice], rng: np.random.Generator
     ) -> TinyDevice | None:
-        """Put a device into the primary signal and return it; None where there is no room."""
+        """Return a device that can be seen; None where there is no room for it."""
         name = str(rng.choice(CLASSES))
         size_m = float(np.exp(rng.uniform(*np.log(self.sampling.size_mm)))) * 1e-3
         contrast = float(np.exp(rng.uniform(*np.log(self.sampling.contrast))))
@@ -241,15 +207,19 @@ class TinyMaker:
         depth = setup.seen.source_to_isocenter_m + rng.uniform(-1, 1) * self.sampling.scene.depth_m
         for _ in range(_TRIES):
             corners = self._corners(setup, mesh, depth, rng)
-            box = _box_of(geometry.project(corners))
-            if all(_apart(box, other.box_px) for other in others):
-                path = trace(corners, mesh.faces, geometry, _SUPERSAMPLING)
-                centre = trace(corners, mesh.faces, geometry)
-                return _inserted(name, size_m, depth, box, path, centre, contrast, setup, primary)
+            box = box_of(geometry.project(corners))
+            if not all(apart(box, other.box_px) for other in others):
+                continue
+            path = trace(corners, mesh.faces, geometry, _SUPERSAMPLING)
+            centre = trace(corners, mesh.faces, geometry)
+            device = placed_device(name, size_m, depth, box, path, centre, contrast, setup)
+            least, highest = self.sampling.least_snr, self._highest(setup)
+            if device.shadow.exposure_for(least, highest) is not None:
+                return device
         return None
 
     def _corners(
-        self, setup: _Setup, mesh: TriangleMesh, depth: float, rng: np.random.Generator
+        self, setup: ViewSetup, mesh: TriangleMesh, depth: float, rng: np.random.Generator
     ) -> NDArray[np.float64]:
         """Return the corners of a mesh, put at random in the open field, in the source frame."""
         top, bottom, left, right = setup.field_px
@@ -259,19 +229,30 @@ class TinyMaker:
         return np.asarray(mesh.vertices_m + ray * (depth / ray[2]), float)
 
     def _expose(
-        self, setup: _Setup, signal: Image, variance: Image, rng: np.random.Generator
+        self,
+        setup: ViewSetup,
+        devices: Sequence[TinyDevice],
+        exposure: float,
+        rng: np.random.Generator,
     ) -> NDArray[np.uint16]:
+        """Return counts at a multiple of the view's exposure; the gain falls as it rises."""
+        before = setup.primary + setup.scatter
+        signal = before.copy()
+        for device in devices:
+            signal[device.part] -= device.lost_kev
+        before = np.maximum(before, np.finfo(np.float32).tiny)
+        variance = setup.variance * (signal / before)
         geometry, renderer = setup.seen.view.geometry, setup.renderer
         return renderer.detector.expose(
-            signal.astype(np.float32),
-            variance.astype(np.float32),
-            renderer.beam(setup.technique).gain_counts_kev(geometry),
+            (exposure * signal).astype(np.float32),
+            (exposure * variance).astype(np.float32),
+            setup.gain_counts_kev / exposure,
             geometry.pixel_pitch_m,
             rng,
             maps=renderer.chain.panel_maps(geometry.shape_px),
         )
 
-    def _image(self, index: int, setup: _Setup) -> dict[str, Any]:
+    def _image(self, index: int, setup: ViewSetup, exposure: float) -> dict[str, Any]:
         geometry = setup.seen.view.geometry
         rows, columns = geometry.shape_px
         return {
@@ -287,57 +268,25 @@ class TinyMaker:
             'view': setup.seen.name,
             'field_px': [float(edge) for edge in setup.field_px],
             'tube_voltage_kv': setup.technique.tube_voltage_kv,
-            'charge_mas': setup.technique.charge_mas,
+            'charge_mas': setup.technique.charge_mas * exposure,
+            'detector_kerma_ngy': setup.kerma_ngy * exposure,
             'seed': self.seed,
         }
 
     @staticmethod
-    def _annotation(index: int, device: TinyDevice) -> dict[str, Any]:
+    def _annotation(index: int, device: TinyDevice, exposure: float) -> dict[str, Any]:
         keypoint = np.array([[*device.centre_px, 2]])
         known = annotation_of(
             index,
             device.mask,
             keypoint,
             contrast=round(device.contrast, 6),
+            snr=round(device.shadow.snr(exposure), 3),
             size_mm=device.size_m * 1e3,
             source_to_object_mm=device.depth_m * 1e3,
         )
         number = CLASSES.index(device.name) + 1
         return known | {'category_id': number, 'bbox': [float(edge) for edge in device.box_px]}
-
-
-def _inserted(
-    name: str,
-    size_m: float,
-    depth_m: float,
-    box: Box,
-    path: PathLayer,
-    centre: PathLayer,
-    contrast: float,
-    setup: _Setup,
-    primary: Image,
-) -> TinyDevice:
-    """Weaken the primary signal, in place, by a device of known contrast, and return it."""
-    shape = setup.seen.view.geometry.shape_px
-    mask = centre.full(shape) > _INSIDE_M
-    if not mask.any():
-        # Between pixel centres: the pixel that it covers most stands for it.
-        mask = path.full(shape) >= path.path_m.max()
-    inside = path.full(shape)[mask]
-    mu, given = attenuation_of(contrast, inside, primary[mask], setup.scatter[mask])
-    primary[path.slices] *= np.exp(-mu * path.path_m)
-    return TinyDevice(name, size_m, float(depth_m), box, mask, path, given)
-
-
-def _box_of(points_px: NDArray[np.float64]) -> Box:
-    """Return the box (left, top, width, height) [px] of projected corners, shape (N, 2)."""
-    (left, top), (right, bottom) = points_px.min(axis=0), points_px.max(axis=0)
-    return float(left + 0.5), float(top + 0.5), float(right - left), float(bottom - top)
-
-
-def _apart(a: Box, b: Box) -> bool:
-    """Tell whether two boxes keep a pixel between them."""
-    return any(a[k] + a[k + 2] + 1 < b[k] or b[k] + b[k + 2] + 1 < a[k] for k in (0, 1))
 
 
 class TinyWriter:

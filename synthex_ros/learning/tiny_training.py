@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
@@ -12,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from synthex_ros import __version__
@@ -24,11 +22,14 @@ from synthex_ros.learning.export import LICENCE, write_graph
 from synthex_ros.learning.losses import mask_loss
 from synthex_ros.learning.networks.detector import STRIDE, DetectorNetwork, ExportedDetector
 from synthex_ros.learning.patches import PatchSet
-from synthex_ros.learning.training import load_checkpoint
+from synthex_ros.learning.run_state import CosineRate, RunState, load_checkpoint
+from synthex_ros.learning.tiny_losses import box_loss, centre_loss
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.detector import DetectorMetadata, DetectorModel
 
-_CENTRE_POWER, _AWAY_POWER = 2.0, 4.0
+LOSSES = ('centre_loss', 'box_loss', 'mask_loss')
+
+_WARMUP_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -85,29 +86,6 @@ class TinySettings:
             raise ValueError(f'device_share must be 0..1, got {self.device_share:g}')
 
 
-def centre_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the focal loss of centre maps, a scalar; 0 is perfect.
-
-    Cells near a centre count less as background (CornerNet, Law and Deng, ECCV 2018).
-
-    Args:
-        logits: shape (N, K, h, w).
-        target: Gaussians with 1 at the centres' cells, same shape.
-    """
-    probability = torch.sigmoid(logits)
-    here = (target == 1).to(logits.dtype)
-    seen = functional.logsigmoid(logits) * (1 - probability) ** _CENTRE_POWER * here
-    away = (1 - target) ** _AWAY_POWER * (1 - here)
-    missed = functional.logsigmoid(-logits) * probability**_CENTRE_POWER * away
-    return -(seen + missed).sum() / here.sum().clamp(min=1)
-
-
-def box_loss(boxes: Tensor, target: Tensor) -> Tensor:
-    """Return the mean absolute error of boxes (N, 4, h, w) where the fifth target map is 1."""
-    here = target[:, 4:]
-    return ((boxes - target[:, :4]).abs() * here).sum() / here.sum().clamp(min=1)
-
-
 class TinyTraining:
     """One training run in a folder: checkpoint.pt after every epoch, best.pt, history.jsonl.
 
@@ -121,8 +99,7 @@ class TinyTraining:
     """
 
     def __init__(self, settings: TinySettings, root: str | Path, resume: bool = False) -> None:
-        self.settings, self.root = settings, Path(root)
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.settings = settings
         torch.set_num_threads(settings.threads)
         torch.manual_seed(settings.seed)
         self._patches = PatchSet(
@@ -138,14 +115,20 @@ class TinyTraining:
         self.metadata = DetectorMetadata(
             '1', folder.images[0]['pixel_pitch_mm'], folder.classes, STRIDE
         )
-        self.network = DetectorNetwork(len(folder.classes))
-        self.average = copy.deepcopy(self.network).eval()
-        self._optimizer = torch.optim.AdamW(
-            self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        network = DetectorNetwork(len(folder.classes))
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.state = RunState(
+            network,
+            root,
+            settings.learning_rate,
+            settings.weight_decay,
+            settings.average_decay,
         )
-        self.epoch, self._step, self.seconds, self._best = 0, 0, 0.0, -math.inf
+        self._rate = CosineRate(
+            settings.learning_rate, self.steps_per_epoch * settings.epochs, _WARMUP_SHARE
+        )
         if resume:
-            self._load()
+            self.state.resume()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -163,19 +146,19 @@ class TinyTraining:
             progress: called with (epoch, step, loss) every step.
             report: called with the numbers of every finished epoch.
         """
-        while self.epoch < self.settings.epochs:
+        state = self.state
+        while state.epoch < self.settings.epochs:
             started, losses = time.monotonic(), []
+            state.network.train()
             for step, batch in enumerate(self._loader(), start=1):
                 losses.append(self._learn(batch))
-                progress(self.epoch, step, losses[-1])
-            self.epoch += 1
-            self.seconds += time.monotonic() - started
-            record = {
-                'epoch': self.epoch,
-                'loss': sum(losses) / len(losses),
-                'seconds': round(self.seconds, 1),
-                **self.validate(),
-            }
+                progress(state.epoch, step, sum(losses[-1]))
+            state.epoch += 1
+            means = (sum(part) / len(losses) for part in zip(*losses, strict=True))
+            record = {'epoch': state.epoch, **dict(zip(LOSSES, means, strict=True))}
+            record |= self.validate()
+            state.seconds += time.monotonic() - started
+            record['seconds'] = round(state.seconds, 1)
             self._save(record)
             report(record)
 
@@ -184,53 +167,27 @@ class TinyTraining:
         return DataLoader(
             self._patches,
             min(settings.frames_per_batch, len(self._patches)),
-            sampler=EpochOrder(len(self._patches), settings.seed, self.epoch),
+            sampler=EpochOrder(len(self._patches), settings.seed, self.state.epoch),
             num_workers=settings.workers,
             drop_last=True,
         )
 
-    def _learn(self, batch: list[Tensor]) -> float:
-        """Take one optimizer step and return its loss."""
+    def _learn(self, batch: list[Tensor]) -> tuple[float, ...]:
+        """Take one optimizer step and return its losses of centres, boxes and masks."""
         image, centres, boxes, mask = (part.flatten(0, 1) for part in batch)
-        self.network.train()
-        for group in self._optimizer.param_groups:
-            group['lr'] = self._learning_rate()
-        found, placed, logits = self.network(image)
-        loss = (
-            centre_loss(found, centres)
-            + self.settings.box_weight * box_loss(placed, boxes)
-            + self.settings.mask_weight * mask_loss(logits, mask)
+        found, placed, logits = self.state.network(image.to(memory_format=torch.channels_last))
+        losses = (
+            centre_loss(found, centres),
+            self.settings.box_weight * box_loss(placed, boxes),
+            self.settings.mask_weight * mask_loss(logits, mask),
         )
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self._optimizer.step()
-        self._step += 1
-        self._mean()
-        return float(loss.item())
-
-    def _learning_rate(self) -> float:
-        total = self.steps_per_epoch * self.settings.epochs
-        warm = max(total / 20, 1)
-        if self._step < warm:
-            return self.settings.learning_rate * (self._step + 1) / warm
-        done = (self._step - warm) / max(total - warm, 1)
-        return self.settings.learning_rate * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * done)))
-
-    def _mean(self) -> None:
-        decay = min(self.settings.average_decay, (1 + self._step) / (10 + self._step))
-        with torch.no_grad():
-            mean, now = self.average.state_dict(), self.network.state_dict()
-            for name, value in mean.items():
-                if value.is_floating_point():
-                    value.lerp_(now[name], 1 - decay)
-                else:
-                    value.copy_(now[name])
+        self.state.descend(torch.stack(losses).sum(), self._rate.at(self.state.step))
+        return tuple(float(loss.item()) for loss in losses)
 
     def validate(self) -> dict[str, Any]:
         """Return AP50 and centre error of the averaged weights, used as the tracker would."""
-        path = self.root / 'epoch.onnx'
-        write_graph(ExportedDetector(self.average).eval(), self.metadata, path, True)
+        path = self.state.root / 'epoch.onnx'
+        write_graph(ExportedDetector(self.state.average).eval(), self.metadata, path, True)
         limit = self.settings.validation_frames or len(self._validation.images)
         found = score_detector(DetectorModel(path, self.settings.threads), self._validation, limit)
         return {'detection': found.by_contrast(), 'false_alarms': found.false_alarms_per_frame}
@@ -238,34 +195,15 @@ class TinyTraining:
     def _save(self, record: dict[str, Any]) -> None:
         record = json.loads(json.dumps(record))
         quality = record['detection']['all']['ap50']
-        better = quality > self._best or not math.isfinite(self._best)
-        self._best = max(quality, self._best)
-        state = {
+        missing = 1.0 if not math.isfinite(quality) else 1 - quality
+        better = missing < self.state.best
+        self.state.best = min(missing, self.state.best)
+        about = {
             'settings': as_plain(self.settings),
-            'network': self.network.state_dict(),
-            'average': self.average.state_dict(),
-            'optimizer': self._optimizer.state_dict(),
-            'epoch': self.epoch,
-            'step': self._step,
-            'seconds': self.seconds,
-            'best': self._best,
-            'validation': record,
             'train_data': self._patches.folder.info,
             'train_frames': len(self._patches),
         }
-        with (self.root / 'history.jsonl').open('a', encoding='utf-8') as file:
-            file.write(json.dumps(record) + '\n')
-        for name in ('checkpoint.pt', 'best.pt')[: 1 + better]:
-            torch.save(state, self.root / 'part')
-            (self.root / 'part').replace(self.root / name)
-
-    def _load(self) -> None:
-        state = load_checkpoint(self.root / 'checkpoint.pt')
-        self.network.load_state_dict(state['network'])
-        self.average.load_state_dict(state['average'])
-        self._optimizer.load_state_dict(state['optimizer'])
-        self.epoch, self._step = state['epoch'], state['step']
-        self.seconds, self._best = state['seconds'], state['best']
+        self.state.save(record, better, about)
 
 
 def score_detector(model: DetectorModel, folder: CocoFolder, limit: int) -> Found:

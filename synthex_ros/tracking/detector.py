@@ -17,32 +17,35 @@ from synthex_ros.tracking.metadata import FORMAT, KEY, ModelMismatch
 from synthex_ros.tracking.model import log_counts, open_session
 
 KIND = 'detector'
-NORMALISATION = 'highpass_log'
+NORMALISATION = 'local_highpass_log'
 GRID_PX = 16
 """Tiles start and end on this grid, the network's coarsest."""
 
 _BACKGROUND_SIGMA_PX = 12.0
-_LIMIT = 8.0
-_DEVIATION_OF_MEDIAN = 1.4826
-_FLAT = 1e-6
+_NOISE_SIGMA_PX = 1.5
+_AROUND_PX = 65
+_LEAST_NOISE = 1e-3
+_LINEAR = 10.0
 _REMEDY = 'export it again with `synthex tiny export`'
 
 
 def highpass(counts: NDArray) -> NDArray[np.float32]:
-    """Return a detector's input of a radiograph: normalisation 'highpass_log'.
+    """Return a detector's input of a radiograph: normalisation 'local_highpass_log'.
 
-    log(1 + counts) without what is wider than some tens of pixels, divided by the frame's typical
-    deviation (from the median, so that metal and blades do not set it), cut at 8 deviations. A
-    device of 2 % contrast is lost in the range of a whole frame; here it stands beside the noise.
+    log(1 + counts) without what is wider than some tens of pixels, over the noise of the
+    surroundings: the mean size of what is left of it without what is wider than a few. A device of
+    2 % contrast is lost in the range of a whole frame; here it stands beside the noise, behind
+    lung, spine and blades alike. What exceeds 10 times the noise is compressed.
 
     Args:
         counts: detector counts, shape (rows, columns), uint16 or float.
     """
     log = log_counts(counts)
     fine = log - cv2.GaussianBlur(log, (0, 0), _BACKGROUND_SIGMA_PX)
-    typical = _DEVIATION_OF_MEDIAN * float(np.median(np.abs(fine[::3, ::3])))
-    scale = np.float32(1 / typical if typical > _FLAT else 0.0)
-    return np.clip(fine * scale, -_LIMIT, _LIMIT).astype(np.float32, copy=False)
+    rough = np.abs(log - cv2.GaussianBlur(log, (0, 0), _NOISE_SIGMA_PX))
+    noise = cv2.blur(rough, (_AROUND_PX, _AROUND_PX))
+    scaled = fine / np.maximum(noise, _LEAST_NOISE)
+    return np.asarray(_LINEAR * np.arcsinh(scaled / _LINEAR), np.float32)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class DetectorMetadata:
         pixel_pitch_mm: detector pitch that it was trained on [mm].
         classes: class names, background first.
         stride: input pixels a cell of centres and boxes, per side.
-        tile_px: side of a tile [px].
+        tile_px: greatest side of a tile [px]; a smaller picture is one smaller tile.
         overlap_px: how far a tile reaches over what is used of it, on each side [px].
         min_score: least score of a detection.
         input_name: name of the input tensor, shape (1, 1, rows, columns), of any size.
@@ -69,7 +72,7 @@ class DetectorMetadata:
     pixel_pitch_mm: float
     classes: tuple[str, ...]
     stride: int = 2
-    tile_px: int = 256
+    tile_px: int = 608
     overlap_px: int = 48
     min_score: float = 0.3
     input_name: str = 'image'
@@ -186,7 +189,9 @@ class DetectorModel:
             raise ModelMismatch(f'image must have shape (rows, columns), got {counts.shape}')
         image = highpass(counts)
         meta, (rows, columns) = self.metadata, counts.shape
-        core = meta.tile_px - 2 * meta.overlap_px
+        smallest = -(-max(rows, columns) // GRID_PX) * GRID_PX
+        core = min(meta.tile_px - 2 * meta.overlap_px, smallest)
+        side = core + 2 * meta.overlap_px
         down, across = (-(-n // core) for n in (rows, columns))
         sides = meta.overlap_px
         padded = cv2.copyMakeBorder(
@@ -196,7 +201,7 @@ class DetectorModel:
         whole = self._blank(down * core, across * core)
         for top in range(0, down * core, core):
             for left in range(0, across * core, core):
-                tile = padded[top : top + meta.tile_px, left : left + meta.tile_px]
+                tile = padded[top : top + side, left : left + side]
                 self._place(tile, whole, top, left, core)
         cells = (-(-rows // meta.stride), -(-columns // meta.stride))
         centres, boxes, mask = whole

@@ -73,7 +73,7 @@ class DetectorNetwork(nn.Module):
 class ExportedDetector(nn.Module):
     """The network as it is exported: probabilities instead of logits, boxes as they are."""
 
-    def __init__(self, network: DetectorNetwork) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 

@@ -106,7 +106,11 @@ def _swimmer(params: ControlParams, parameters: Any, common: dict[str, Any]) -> 
 
 def _flow(params: ControlParams, vessels: RoomVessels | None) -> VesselFlow | None:
     """Return the flow that is known beforehand, where the vessels are."""
-    return None if vessels is None else vessels.flow(vessel_settings(params))
+    if vessels is None:
+        return None
+    flow = vessels.flow(vessel_settings(params))
+    flow.velocity_m_s(vessels.points_m[:1], 0.0)  # compiled now, not in the first answer
+    return flow
 
 
 def vessel_settings(params: ControlParams) -> VesselSettings:

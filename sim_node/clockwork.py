@@ -22,7 +22,7 @@ class Clockwork:
         simulator: what is advanced.
         wall_ns: the time that stamps are made of in real_time [ns].
         publish_clock: tells the graph the simulated time [ns].
-        unanswered: called with a stamp [ns] to which no command came in time.
+        unanswered: called with a stamp [ns] to which no command came, and the wait for it [s].
     """
 
     def __init__(
@@ -31,12 +31,12 @@ class Clockwork:
         simulator: Simulator,
         wall_ns: Callable[[], int],
         publish_clock: Callable[[int], None],
-        unanswered: Callable[[int], None],
+        unanswered: Callable[[int, float], None],
     ) -> None:
         self._params, self._simulator = params, simulator
         self._wall_ns, self._publish_clock = wall_ns, publish_clock
         self._unanswered = unanswered
-        self._gate = LockstepGate(params.answer_timeout_s)
+        self._gate = LockstepGate(params.answer_timeout_s, params.first_answer_timeout_s)
         self._steady_s = self._clock_s = time.monotonic()
         self._idle_ns = 0
         self.paused = params.start_paused
@@ -102,7 +102,7 @@ class Clockwork:
         if self._gate.overdue(steady_s):
             stamp_ns = self._gate.release()
             if stamp_ns is not None:
-                self._unanswered(stamp_ns)
+                self._unanswered(stamp_ns, self._gate.limit_s)
         waiting = self._gate.open_ns is not None or (self.paused and not self.steps)
         if waiting and steady_s - self._clock_s > _CLOCK_REPEAT_S:
             self._clock_s = steady_s
@@ -118,5 +118,6 @@ class Clockwork:
             stamp_ns = self._simulator.advance_to_event()
             if stamp_ns is not None:
                 self.steps = max(self.steps - 1, 0)
-                self._gate.open(stamp_ns, steady_s)
+                # Making a frame takes time, the first one a lot: the wait begins after it.
+                self._gate.open(stamp_ns, time.monotonic())
                 break

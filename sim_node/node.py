@@ -213,11 +213,11 @@ class SimNode(ManagedNode):
         self._silences += 1
         self.get_logger().warning(f'no command for {silent_s:.2f} s: device held')
 
-    def _on_unanswered(self, stamp_ns: int) -> None:
+    def _on_unanswered(self, stamp_ns: int, waited_s: float) -> None:
         self._unanswered += 1
         self.device.make_safe()
         reason = (
-            f'frame {stamp_ns * 1e-9:.3f} s had no answer in {self.params.answer_timeout_s:g} s: '
+            f'frame {stamp_ns * 1e-9:.3f} s had no answer in {waited_s:g} s: '
             'is a controller running?'
         )
         self.get_logger().error(reason)

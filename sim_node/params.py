@@ -21,6 +21,9 @@ class SimParams:
     start_time_s: float = bounded(1.0, 0.001, 1e9, 'simulated time at start [s]')
     end_time_s: float = bounded(0.0, 0.0, 1e9, 'simulated time at which to pause; 0 is never [s]')
     answer_timeout_s: float = bounded(5.0, 0.1, 600.0, 'lockstep: longest wait for a command [s]')
+    first_answer_timeout_s: float = bounded(
+        30.0, 0.1, 600.0, 'lockstep: the same for the first frame [s]'
+    )
     answer_policy: str = choice('hold', ('hold', 'fail'), 'lockstep: what to do without an answer')
     start_paused: bool = flag(False, 'wait for sim/pause false before the first frame')
     wait_for_subscribers: int = bounded(0, 0, 20, 'subscribers of carm/image_raw to wait for')

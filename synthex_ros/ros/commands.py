@@ -23,7 +23,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument('scenario', nargs='?', default='', help='YAML file or name')
     parser.add_argument('overrides', nargs='*', metavar='key:=value', help='settings to change')
     parser.add_argument(
-        '--timeout', type=float, default=120.0, help='longest wait for the nodes to start [s]'
+        '--timeout', type=float, default=300.0, help='longest wait for the nodes to start [s]'
     )
     parser.set_defaults(handler=run_up)
 

@@ -31,7 +31,7 @@ from synthex_ros.ros.graph import Graph, GraphError
 VESSEL_TASK = 'aorta'
 """The task that is planned in the vessels of the scenario's CT."""
 
-_STILL_TIMEOUT_S = 30.0
+_STILL_TIMEOUT_S = 60.0
 _DRAIN_S = 0.5
 """Time for the recorder to take what is under way when the task ends [s]."""
 

@@ -108,8 +108,19 @@ class Room:
         self.axes.reset()
 
     def prepare(self) -> None:
-        """Render the anatomy of the present view now, so that no frame has to wait for it."""
-        self._anatomy(self.axes.view(), all_phases=True)
+        """Render a frame of the present view now and throw it away.
+
+        So no frame has to wait for its anatomy, nor the first one for kernels to be compiled.
+        """
+        view, renderer = self.axes.view(), self._renderer
+        renderer.render(
+            view,
+            self._device.bodies(self._world_from_device_base),
+            np.random.default_rng(self._seed),
+            layer=self._anatomy(view, all_phases=True),
+            memory=renderer.chain.memory(view.geometry.shape_px),
+            interval_s=self._interval_s,
+        )
 
     def advance(self, duration_s: float) -> None:
         """Move C-arm and device on by `duration_s` [s]."""

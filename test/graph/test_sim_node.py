@@ -68,7 +68,7 @@ class Bench:
         self.servo = self.node.create_publisher(JointState, topics.SERVO_JP, qos.CONTROL)
         executor.add_node(self.sim)
         executor.add_node(self.node)
-        self.until(lambda: self.sim.state == 'active' or self.sim.failed)
+        self.until(lambda: self.sim.state == 'active' or self.sim.failed, deadline_s=120.0)
         assert not self.sim.failed
 
     def until(self, condition, deadline_s=30.0):
@@ -213,8 +213,9 @@ def test_lockstep_waits_for_the_answer_to_each_frame(make_bench):
 
 def test_unanswered_frame_holds_or_fails_as_told(make_bench):
     bench = make_bench(
-        time_mode='lockstep', answer_timeout_s=0.2, answer_policy='fail', frame_rate_hz=10.0
-    )
+        time_mode='lockstep', answer_timeout_s=0.2, first_answer_timeout_s=0.2,
+        answer_policy='fail', frame_rate_hz=10.0,
+    )  # fmt: skip
     bench.until(lambda: bench.sim.device.fault != '')
     assert 'is a controller running' in bench.sim.device.fault
     assert bench.sim.clockwork.paused
@@ -224,8 +225,9 @@ def test_unanswered_frame_holds_or_fails_as_told(make_bench):
 
 def test_pause_step_and_reset_repeat_the_same_frames(make_bench):
     bench = make_bench(
-        time_mode='lockstep', start_paused=True, answer_timeout_s=0.1, frame_rate_hz=10.0
-    )
+        time_mode='lockstep', start_paused=True, answer_timeout_s=0.1,
+        first_answer_timeout_s=0.1, frame_rate_hz=10.0,
+    )  # fmt: skip
 
     def first_two():
         seen = len(bench.listener.heard[topics.IMAGE_RAW])

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim_node import clockwork
+from sim_node.params import SimParams
 from synthex_ros.geometry import CArm
 from synthex_ros.simulation.breathing import Breathing
 from synthex_ros.simulation.carm_axes import CArmAxes, CArmLimits
@@ -56,6 +58,61 @@ def test_gate_opens_only_for_the_frame_that_is_open():
     assert gate.answer(70)
     assert gate.open_ns is None
     assert not gate.answer(70), 'a second answer is late'
+
+
+def test_gate_waits_longer_for_the_very_first_answer():
+    gate = LockstepGate(timeout_s=1.0, first_timeout_s=9.0)
+    gate.open(70, steady_s=10.0)
+    assert not gate.overdue(18.9)
+    assert gate.overdue(19.1)
+    assert gate.limit_s == 9.0
+    assert gate.release() == 70
+    gate.open(80, steady_s=20.0)
+    assert gate.overdue(21.1)
+    assert gate.limit_s == 1.0
+
+
+class SlowFrames:
+    """A simulator whose frames take a minute each to make."""
+
+    now_ns = next_event_ns = 1_000_000_000
+
+    def __init__(self, clock):
+        self._clock = clock
+
+    def start(self, now_ns):
+        pass
+
+    def advance_to_event(self):
+        self._clock.now_s += 60.0
+        return self.now_ns
+
+
+class Clock:
+    now_s = 0.0
+
+    def monotonic(self):
+        return self.now_s
+
+
+def test_time_that_a_frame_takes_to_make_is_not_time_without_an_answer(monkeypatch):
+    clock, late = Clock(), []
+    monkeypatch.setattr(clockwork, 'time', clock)
+    params = SimParams(time_mode='lockstep', answer_timeout_s=5.0, first_answer_timeout_s=5.0)
+    work = clockwork.Clockwork(
+        params, SlowFrames(clock), lambda: 0, lambda _: None, lambda *said: late.append(said)
+    )
+    work.start()
+    for _ in range(3):
+        work.turn()
+        clock.now_s += 4.0
+        work.turn()
+        assert not late
+        assert work.answer(SlowFrames.now_ns)
+    work.turn()
+    clock.now_s += 6.0
+    work.turn()
+    assert late == [(SlowFrames.now_ns, 5.0)]
 
 
 def test_breathing_is_periodic_bounded_and_off_by_default():

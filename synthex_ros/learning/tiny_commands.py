@@ -71,12 +71,12 @@ def run_train(args: argparse.Namespace) -> int:
             progress.update(task, completed=epoch * training.steps_per_epoch + number)
 
         def epoch(record: dict[str, Any]) -> None:
-            every = record['detection']['all']
             losses = ' '.join(f'{record[name]:.3f}' for name in LOSSES)
+            every = record['detection']['all']
             progress.console.print(
-                f'epoch {record["epoch"]:3d}  loss {losses}  AP50 '
-                f'{every["ap50"]:.3f}  centre {every["centre_error_mean_mm"]:.3f} mm  '
-                f'{record["seconds"]:.0f} s'
+                f'epoch {record["epoch"]:3d}  loss {losses}  AP50 {record["ap50"]:.3f}, of any '
+                f'class {record["ap50_classless"]:.3f}  centre '
+                f'{every["centre_error_mean_mm"]:.3f} mm  {record["seconds"]:.0f} s'
             )
 
         training.run(step, epoch)
@@ -100,12 +100,13 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from synthex_ros.learning.coco import CocoFolder
-    from synthex_ros.learning.tiny_training import score_detector
+    from synthex_ros.learning.tiny_scores import detect_all, found_in, summary_of
     from synthex_ros.tracking.detector import DetectorModel
 
     folder = CocoFolder(args.data)
-    found = score_detector(DetectorModel(args.model, args.threads), folder, len(folder.images))
-    rows = found.by_contrast()
+    detections = detect_all(DetectorModel(args.model, args.threads), folder, len(folder.images))
+    found = found_in(folder, detections)
+    rows, whole = found.by_contrast(), summary_of(folder, detections)
     table = Table(title=f'{args.model.name} on {found.frames} frames')
     for heading in ('contrast', 'devices', 'AP50', 'found', 'centre [mm]', 'p95 [mm]'):
         table.add_column(heading, justify='right')
@@ -113,7 +114,14 @@ def run_evaluate(args: argparse.Namespace) -> int:
         cells = (f'{row[key]:.3f}' for key in list(row)[1:])
         table.add_row(name, str(row['devices']), *cells)
     Console().print(table)
+    for name, value in whole.items():
+        Console().print(f'{name}: {value:.3f}')
     if args.out:
-        content = {'frames': found.frames, 'by_contrast': rows}
+        content = {
+            'frames': found.frames,
+            'by_contrast': rows,
+            'false_alarms': found.false_alarms_per_frame,
+            **whole,
+        }
         args.out.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
     return 0

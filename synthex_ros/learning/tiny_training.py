@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from synthex_ros import __version__
-from synthex_ros.evaluation.detection_scores import Found, truths_of
 from synthex_ros.learning.batches import EpochOrder
 from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.export import LICENCE, write_graph
@@ -24,6 +23,7 @@ from synthex_ros.learning.networks.detector import STRIDE, DetectorNetwork, Expo
 from synthex_ros.learning.patches import PatchSet
 from synthex_ros.learning.run_state import CosineRate, RunState, load_checkpoint
 from synthex_ros.learning.tiny_losses import box_loss, centre_loss
+from synthex_ros.learning.tiny_scores import coco_ap50, detect_all, found_in
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.detector import DetectorMetadata, DetectorModel
 
@@ -189,12 +189,19 @@ class TinyTraining:
         path = self.state.root / 'epoch.onnx'
         write_graph(ExportedDetector(self.state.average).eval(), self.metadata, path, True)
         limit = self.settings.validation_frames or len(self._validation.images)
-        found = score_detector(DetectorModel(path, self.settings.threads), self._validation, limit)
-        return {'detection': found.by_contrast(), 'false_alarms': found.false_alarms_per_frame}
+        model = DetectorModel(path, self.settings.threads)
+        detections = detect_all(model, self._validation, limit)
+        found = found_in(self._validation, detections)
+        return {
+            'ap50': coco_ap50(self._validation, detections),
+            'ap50_classless': coco_ap50(self._validation, detections, classless=True),
+            'detection': found.by_contrast(),
+            'false_alarms': found.false_alarms_per_frame,
+        }
 
     def _save(self, record: dict[str, Any]) -> None:
         record = json.loads(json.dumps(record))
-        quality = record['detection']['all']['ap50']
+        quality = record['ap50']
         missing = 1.0 if not math.isfinite(quality) else 1 - quality
         better = missing < self.state.best
         self.state.best = min(missing, self.state.best)
@@ -204,15 +211,6 @@ class TinyTraining:
             'train_frames': len(self._patches),
         }
         self.state.save(record, better, about)
-
-
-def score_detector(model: DetectorModel, folder: CocoFolder, limit: int) -> Found:
-    """Return what a detector finds in the first frames of a folder."""
-    names, found = folder.classes[1:], Found()
-    for row in range(min(limit, len(folder.images))):
-        truths = truths_of(folder.images[row], folder.annotations(row), names)
-        found.add(model.detect(folder.counts(row), min_score=0.05), truths)
-    return found
 
 
 def export_detector(checkpoint: str | Path, path: str | Path) -> DetectorMetadata:

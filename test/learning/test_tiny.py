@@ -15,6 +15,7 @@ from synthex_ros.learning.networks.detector import (  # noqa: E402
     ExportedDetector,
 )
 from synthex_ros.learning.patches import (  # noqa: E402
+    Cutout,
     Objects,
     PatchSet,
     _turned,
@@ -218,6 +219,31 @@ def test_labels_turn_with_the_picture(quarters, mirror):
     assert moved.centres_px[0] == pytest.approx((columns.mean(), rows.mean()))
     assert moved.sizes_px[0] == pytest.approx((np.ptp(columns) + 1, np.ptp(rows) + 1))
     np.testing.assert_array_equal(cut, turned)
+
+
+def test_peak_that_noise_moved_still_has_the_box():
+    """Any of the nine cells at a centre gives the same centre and size."""
+    truth = objects()
+    _, boxes = render_targets(truth, 3, (64, 64))
+    rows, columns = np.nonzero(boxes[4])
+    assert len(rows) == 18
+    cells = np.column_stack([columns, rows]) * STRIDE + (STRIDE - 1) / 2
+    centres = cells + boxes[:2, rows, columns].T
+    away = np.linalg.norm(centres[:, None] - truth.centres_px[None], axis=2).min(axis=1)
+    assert away.max() < 1e-4
+    assert boxes[4].max() == 1
+    assert np.count_nonzero(boxes[4] == 1) == 2
+
+
+@pytest.mark.parametrize('corner', [(0, 0), (10, 20), (25, 30), (40, 3)])
+def test_cutouts_paint_what_the_mask_shows(corner):
+    mask = np.zeros((80, 90), bool)
+    mask[20:33, 25:40] = np.random.default_rng(1).random((13, 15)) > 0.4
+    top, left = corner
+    picture = np.zeros((32, 32), np.uint8)
+    Cutout.of(mask).paint(picture, top, left, 2)
+    np.testing.assert_array_equal(picture, 2 * mask[top : top + 32, left : left + 32])
+    assert not Cutout.of(np.zeros((8, 8), bool)).mask.size
 
 
 def test_losses_are_least_for_the_truth():

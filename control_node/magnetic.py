@@ -109,7 +109,8 @@ def _flow(params: ControlParams, vessels: RoomVessels | None) -> VesselFlow | No
     if vessels is None:
         return None
     flow = vessels.flow(vessel_settings(params))
-    flow.velocity_m_s(vessels.points_m[:1], 0.0)  # compiled now, not in the first answer
+    if flow is not None:
+        flow.velocity_m_s(vessels.points_m[:1], 0.0)  # compiled now, not in the first answer
     return flow
 
 

@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from control_node.magnetic import build_magnetic_controller
+from control_node.params import ControlParams
 from sim_node.params import SimParams
 from sim_node.settings import room_settings
 from synthex_ros.simulation.build import build_room
@@ -73,6 +75,11 @@ def test_nothing_is_compiled_after_configure(first):
     code = f'SMALL = {SMALL!r}\n' + COMPILED + first + VERDICT
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_controller_of_vessels_without_flow_has_nothing_to_compile():
+    params = ControlParams(controller='magnetic', device='droplet', vessels='tube', flow_m_s=0.0)
+    assert not build_magnetic_controller(params).law.rolls
 
 
 def test_the_frame_that_is_thrown_away_leaves_nothing_behind():

@@ -17,7 +17,7 @@ from synthex_ros.simulation.carm_axes import CArmAxes
 from synthex_ros.simulation.chest import chest_motion
 from synthex_ros.simulation.deforming_anatomy import DeformingAnatomy
 from synthex_ros.simulation.driven_device import DrivenDevice
-from synthex_ros.simulation.magnetic_room import MagneticSettings, build_magnetic
+from synthex_ros.simulation.magnetic_room import MagneticSettings, build_magnetic, rehearse
 from synthex_ros.simulation.room import Room
 from synthex_ros.simulation.vessel_room import RoomVessels, ct_vessels, made_vessels
 from synthex_ros.xray.cuda.compute import make_projector
@@ -170,6 +170,7 @@ def _device(
         )
     if vessels is None:
         vessels = ct_vessels(magnetic.vessels, volume, world_from_patient)
+    rehearse(magnetic, vessels, settings.world_from_device_base)
     return build_magnetic(
         magnetic,
         vessels,

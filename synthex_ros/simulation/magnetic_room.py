@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.control.magnetic.field_guard import FieldCommand
 from synthex_ros.devices.magnetic.arm_parameters import ArmParameters, PatientBox
 from synthex_ros.devices.magnetic.coil_plant import CoilPlant
 from synthex_ros.devices.magnetic.coils import CoilArray
@@ -27,6 +28,7 @@ from synthex_ros.simulation.vessel_room import RoomVessels, VesselSettings
 Array = NDArray[np.float64]
 
 ARM = 'arm'
+_REHEARSED_T, _REHEARSED_S = (0.0, 0.0, 1e-3), 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +106,19 @@ def build_magnetic(
         frame,
         settings.wall_force_max_n,
     )
+
+
+def rehearse(
+    settings: MagneticSettings, vessels: RoomVessels | None, world_from_device_base: Array
+) -> None:
+    """Move a copy of the device in a field for a moment, and throw it away.
+
+    So the kernels of its motion are compiled now, not when the first command waits to be followed.
+    """
+    copy = build_magnetic(settings, vessels, world_from_device_base, 1.0, True, 0)
+    here_m = copy.tip_pose(world_from_device_base)[:3, 3]
+    copy.servo_field(FieldCommand('world', _REHEARSED_T, here_m, None, 1.0), 1.0)
+    copy.step(_REHEARSED_S)
 
 
 def check_start(vessels: RoomVessels, world_from_device_base: Array) -> None:

@@ -1,4 +1,4 @@
-"""After configure, the first frame and the first answer to it need no kernel that is not there."""
+"""After configure, the first frame, answer and motion need no kernel that is not there."""
 
 import subprocess
 import sys
@@ -44,6 +44,24 @@ exposure = room.expose(0)
 room.expose(1)
 assert exposure.radiograph.mask.any()
 """
+DEVICE = """
+import numpy as np
+from sim_node.params import SimParams
+from sim_node.settings import room_settings
+from synthex_ros.control.magnetic.field_guard import FieldCommand
+from synthex_ros.simulation.build import build_room
+
+SMALL |= {'anatomy': 'vessel_phantom', 'vessels': 'tube', 'device': 'droplet',
+          'vessel_pose': (0.0, 0.0, -0.06, 0.0, 0.0, 0.0), 'field_source': 'octomag_like'}
+SMALL |= {'vessel_radius_m': 3e-3, 'device_base_pose': (0.0, 0.0, -0.01, 0.0, 0.0, 0.0)}
+SMALL |= {'device_start': (0.0, 0.0, 0.0, 0.0), 'flow_m_s': 0.01}
+built = build_room(room_settings(SimParams(**SMALL)))
+before = compiled()
+command = FieldCommand('world', (0.0, 0.0, 0.01), (0.0, 0.0, -0.01), np.zeros(3), 1.0)
+assert built.device.servo_field(command, 1.0) is None
+built.room.advance(0.1)
+built.room.expose(0)
+"""
 CONTROLLER = """
 import numpy as np
 from control_node.magnetic import build_magnetic_controller
@@ -70,7 +88,7 @@ assert not late, late
 """
 
 
-@pytest.mark.parametrize('first', [IMAGER, CONTROLLER], ids=['frame', 'answer'])
+@pytest.mark.parametrize('first', [IMAGER, DEVICE, CONTROLLER], ids=['frame', 'motion', 'answer'])
 def test_nothing_is_compiled_after_configure(first):
     code = f'SMALL = {SMALL!r}\n' + COMPILED + first + VERDICT
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)

@@ -117,7 +117,7 @@ def test_killed_node_leaves_the_device_at_rest_and_the_loop_recovers(victim, tmp
     respawn = f'respawn:=[{victim}]'
     scenario = load_scenario('chest_cm.yaml', [*overrides, respawn])
     with Graph(scenario.nodes(), random.randint(1, 100)) as graph:
-        graph.wait_active(90.0)
+        graph.wait_active(200.0)
         watcher = Watcher(graph.domain_id)
         try:
             watcher.until(graph, lambda: len(watcher.joints) > 20)

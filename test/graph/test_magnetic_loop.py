@@ -97,7 +97,7 @@ def running():
         graph = Graph(scenario.nodes(), random.randint(1, 100))
         graph.__enter__()
         opened.append(graph)
-        graph.wait_active(90.0)
+        graph.wait_active(200.0)
         watcher = Watcher(graph.domain_id)
         opened.append(watcher)
         watcher.until(graph, lambda: watcher.tips and watcher.fields)
@@ -127,21 +127,22 @@ def test_guidewire_follows_a_path_and_silence_takes_its_field_away(running):
 @pytest.mark.timeout(300)
 def test_bad_fields_are_refused_and_counted(running):
     graph, watcher = running('device:=droplet', 'controller:=none')
-    now_ns = time.time_ns
-    watcher.until(graph, lambda: watcher.servo_field.get_subscription_count() > 0)
-    for frame, field in (
-        ('world', (0.5, 0, 0)),
-        ('camera', (0.01, 0, 0)),
-        ('world', (np.nan,) * 3),
+
+    def send(field_t, frame, seen):
+        """Send until it is seen: on a busy machine one comes too old, or before it is heard."""
+
+        def sent():
+            header = messages.make_header(time.time_ns(), frame)
+            watcher.servo_field.publish(field_messages.to_field(field_t, header))
+            return seen()
+
+        watcher.until(graph, sent)
+
+    for kind, field_t, frame in (
+        ('field_limit', (0.5, 0, 0), 'world'),
+        ('names', (0.01, 0, 0), 'camera'),
+        ('not_finite', (np.nan,) * 3, 'world'),
     ):
-        header = messages.make_header(now_ns(), frame)
-        watcher.servo_field.publish(field_messages.to_field(field, header))
-        count = len(watcher.fields)
-        watcher.until(graph, lambda n=count: len(watcher.fields) > n + 5)
-    watcher.until(graph, lambda: watcher.report('rejected_not_finite') == '1')
-    assert watcher.report('rejected_field_limit') == '1'
-    assert watcher.report('rejected_names') == '1'
+        send(field_t, frame, lambda k=kind: int(watcher.report(f'rejected_{k}') or 0) > 0)
     assert watcher.field_t() == 0.0
-    good = field_messages.to_field((0.0, 0.0, 0.005), messages.make_header(now_ns(), 'world'))
-    watcher.servo_field.publish(good)
-    watcher.until(graph, lambda: watcher.field_t() > 2e-3)
+    send((0.0, 0.0, 0.005), 'world', lambda: watcher.field_t() > 2e-3)

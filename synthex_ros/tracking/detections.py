@@ -73,6 +73,9 @@ def decode_detections(
 ) -> list[Detection]:
     """Return the devices of a frame, the surest first.
 
+    What may be of either class is returned under both names: of three pixels one cannot always
+    tell, and who looks for one class must not lose it to another.
+
     Args:
         maps: of the frame.
         names: classes, background left out.
@@ -89,9 +92,12 @@ def decode_detections(
     found.sort(key=lambda one: -one.score)
     kept: list[Detection] = []
     for one in found:
-        if all(box_iou(one.box_px, other.box_px) < _SAME_IOU for other in kept):
+        if len(kept) == most:
+            break
+        own = (other for other in kept if other.name == one.name)
+        if all(box_iou(one.box_px, other.box_px) < _SAME_IOU for other in own):
             kept.append(one)
-    return kept[:most]
+    return kept
 
 
 def _detection(

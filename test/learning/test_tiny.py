@@ -221,6 +221,16 @@ def test_labels_turn_with_the_picture(quarters, mirror):
     np.testing.assert_array_equal(cut, turned)
 
 
+def test_device_of_either_class_is_given_under_both_names_and_once_each():
+    centres, boxes = render_targets(objects(), 3, (64, 64))
+    both = np.maximum(centres, 0.8 * centres[::-1])
+    maps = DetectorMaps(both, boxes[:4], np.zeros((2, 64, 64), np.float32))
+    found = decode_detections(maps, ('a', 'b'), STRIDE, 0.7)
+    named = sorted((round(one.u, 1), one.name) for one in found)
+    assert named == [(20.3, 'a'), (20.3, 'b'), (44.0, 'a'), (44.0, 'b')]
+    assert [one.score for one in found] == pytest.approx([1, 1, 0.8, 0.8])
+
+
 def test_peak_that_noise_moved_still_has_the_box():
     """Any of the nine cells at a centre gives the same centre and size."""
     truth = objects()

@@ -10,7 +10,7 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamp
 from nav_msgs.msg import Path
 from sensor_msgs.msg import PointCloud2
 
-from control_node.magnetic import back_distance_m, end_of_line, lumen_path
+from control_node.magnetic import back_distance_m, end_of_line, line_of, lumen_path
 from control_node.params import ControlParams
 from control_node.settings import device_names, teleop_goal
 from synthex_ros.control.frame import TrackedFrame
@@ -71,9 +71,10 @@ def tracked_frame(
         check_frame(message.header.frame_id, params.world_frame, name)
     geometry = messages.geometry_from_camera_info(parts['camera_info'], source_to_detector_m)
     tip, covariance = messages.from_pose_with_covariance(measured)
-    shape = None
+    shape, line = None, None
     if 'centerline' in parts:
-        shape = end_of_line(messages.from_path(parts['centerline'])[0], back_distance_m(params))
+        whole = messages.from_path(parts['centerline'])[0]
+        shape, line = end_of_line(whole, back_distance_m(params)), line_of(whole, params)
     return TrackedFrame(
         stamp_ns,
         view=View(geometry, messages.pose_matrix(pose.pose)),
@@ -82,6 +83,7 @@ def tracked_frame(
         tip_world_m=tip[:3, 3],
         covariance_m2=covariance,
         shape_world_m=shape,
+        line_world_m=line,
     )
 
 

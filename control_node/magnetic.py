@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import ArrayLike, NDArray
 
 from control_node.params import ControlParams
@@ -18,6 +19,7 @@ from synthex_ros.control.magnetic.limits import MagneticLimits
 from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
 from synthex_ros.control.magnetic.planner import PlannedPath, Waypoint
 from synthex_ros.control.magnetic.untethered import UntetheredSettings
+from synthex_ros.control.magnetic.wire_sight import line_end
 from synthex_ros.devices.magnetic.flow import VesselFlow
 from synthex_ros.devices.magnetic.fluid import Fluid
 from synthex_ros.devices.magnetic.guidewire_parameters import GuidewireParameters
@@ -32,6 +34,8 @@ Array = NDArray[np.float64]
 
 PATH_STEP_M = 1e-3
 WAYPOINT_M = 0.05
+LINE_M = 0.06
+"""Length of wire behind the tip of which the controller gets to know the shape [m]."""
 
 
 def build_magnetic_controller(params: ControlParams) -> MagneticController:
@@ -142,6 +146,11 @@ def back_distance_m(params: ControlParams) -> float:
     return float(wire_numbers(device_parameters('guidewire', settings))['back_m'])
 
 
+def line_of(line_m: Array, params: ControlParams) -> Array | None:
+    """Return the end of a centre line that the controller looks at, (K, 3) [m]; None without."""
+    return line_end(line_m, LINE_M) if back_distance_m(params) > 0 else None
+
+
 def end_of_line(line_m: Array, length_m: float) -> Array | None:
     """Return the point `length_m` before the end of a line, and its end, shape (2, 3) [m].
 
@@ -175,6 +184,32 @@ def lumen_path(points_m: ArrayLike, params: ControlParams) -> LumenPath:
         Waypoint(f'{1e3 * stop:.0f} mm', float(stop), line[np.argmin(np.abs(arc - stop))])
         for stop in stops
     )
-    unknown = np.full(len(arc), np.nan)
-    path = PlannedPath(line, arc, unknown, ('',) * len(arc), waypoints)
+    radius = path_radii_m(params, line)
+    path = PlannedPath(line, arc, radius, radius, ('',) * len(arc), waypoints)
     return LumenPath(path, feed_settings(params), params.path_mode)
+
+
+def path_radii_m(params: ControlParams, line_m: Array) -> Array:
+    """Return what is known of the radius of the vessel along a line, shape (N,) [m]; else NaN.
+
+    Raises:
+        ValueError: `path_radii_m` is not a list of positive numbers.
+    """
+    given = yaml.safe_load(params.path_radii_m) or []
+    try:
+        radii = np.asarray(given, float)
+    except (TypeError, ValueError):
+        radii = np.full(1, np.nan)
+    if radii.ndim != 1 or not np.all((radii > 0) & (radii < 0.1)):
+        raise ValueError(
+            'path_radii_m must be a YAML list of radii in metres, '
+            f'got {params.path_radii_m[:60]!r}'
+        )
+    share = np.linspace(0, 1, len(line_m))
+    if len(radii):
+        return np.interp(share, np.linspace(0, 1, len(radii)), radii)
+    vessels = made_vessels(vessel_settings(params))
+    if vessels is None:
+        return np.full(len(line_m), np.nan)
+    away = np.linalg.norm(line_m[:, None] - vessels.points_m[None], axis=2)
+    return vessels.radius_m[np.argmin(away, axis=1)]

@@ -89,6 +89,9 @@ class ControlParams:
     force_max_n: float = bounded(1e-3, 1e-7, 1.0, 'largest magnetic force commanded [N]')
     swim_gain_hz: float = bounded(2.5, 0.1, 20.0, 'rate of approach of a device without tether')
     feed_speed_m_s: float = bounded(0.012, 1e-4, 0.03, 'speed of a wire on paths without times')
+    path_radii_m: str = text(
+        '[]', 'of the vessel at even steps along paths without times, as a YAML list [m]'
+    )
     path_mode: str = choice(
         'automatic', ('automatic', 'confirm'), 'confirm: wait at waypoints for control/confirm'
     )

@@ -27,6 +27,8 @@ class TrackedFrame:
         covariance_m2: covariance of `tip_world_m` [m^2], shape (3, 3).
         shape_world_m: landmarks in `world` from the back to the tip, shape (N, 3) [m]; None
             where the tracker gives the tip alone.
+        line_world_m: end of the centre line in `world`, from the back to the tip, shape (K, 3)
+            [m]; None where the tracker gives none.
     """
 
     stamp_ns: int
@@ -37,6 +39,7 @@ class TrackedFrame:
     tip_world_m: Array | None = None
     covariance_m2: Array | None = None
     shape_world_m: Array | None = None
+    line_world_m: Array | None = None
 
 
 @dataclass(frozen=True)

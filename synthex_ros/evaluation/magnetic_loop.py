@@ -65,14 +65,17 @@ class Imager:
         self._due: list[tuple[float, TrackedFrame, Array]] = []
         self._last_s = 0.0
 
-    def expose(self, time_s: float, landmarks_m: Array, joints: Array) -> None:
-        """Take a frame of landmarks, from the back to the tip, shape (K, 3) [m]."""
+    def expose(
+        self, time_s: float, landmarks_m: Array, joints: Array, line_m: Array | None = None
+    ) -> None:
+        """Take a frame of landmarks and centre line, from the back to the tip, (K, 3) [m]."""
         model, rng = self.model, self._rng
         shown = [self._shown(point) for point in landmarks_m]
+        line = None if line_m is None else np.array([self._shown(point) for point in line_m])
         late_s = rng.uniform(*model.latency_s)
         if rng.random() < model.drop_rate:
             return
-        frame = self._frame(time_s, np.array(shown))
+        frame = self._frame(time_s, np.array(shown), line)
         self._last_s = max(self._last_s, time_s + late_s)
         self._due.append((self._last_s, frame, np.array(joints)))
 
@@ -89,7 +92,7 @@ class Imager:
         deep = self._bias_m + rng.normal(0, model.depth_noise_m)
         return point_m + across + deep * ray / np.linalg.norm(ray)
 
-    def _frame(self, time_s: float, shown_m: Array) -> TrackedFrame:
+    def _frame(self, time_s: float, shown_m: Array, line_m: Array | None) -> TrackedFrame:
         model, view, tip = self.model, self.view, shown_m[-1]
         deep = np.hypot(model.depth_noise_m, model.depth_bias_m)
         spread = np.diag([model.noise_m, model.noise_m, deep]) ** 2
@@ -102,6 +105,7 @@ class Imager:
             tip_world_m=tip,
             covariance_m2=turn @ spread @ turn.T,
             shape_world_m=shown_m if len(shown_m) > 1 else None,
+            line_world_m=line_m,
         )
 
 
@@ -136,6 +140,7 @@ class MagneticLoop:
         imager: makes the frames.
         landmarks: gives the landmarks of the plant in `world`, the tip last, shape (K, 3) [m].
         on_tick: called after every tick with the loop.
+        line: gives the end of its centre line likewise, where the tracker is to show it.
         parts: steps of drive and plant, in turn, in a tick: a field that turns must not jump.
 
     Attributes:
@@ -153,11 +158,13 @@ class MagneticLoop:
         landmarks: Callable[[], Array],
         on_tick: Callable[[MagneticLoop], None] | None = None,
         parts: int = 1,
+        line: Callable[[], Array] | None = None,
     ) -> None:
         self.plant, self.drive, self.controller = plant, drive, controller
         self.imager, self._landmarks, self.on_tick = imager, landmarks, on_tick
         self.log, self.answer = LoopLog(), MagneticAnswer(np.zeros(3), None, None, True)
         plant.set_source(drive.source)
+        self._line = line
         self._parts, self._ticks, self._exposures = parts, 0, 0
         self._point = self._landmarks()[-1]
 
@@ -204,7 +211,8 @@ class MagneticLoop:
         if self.time_s + 1e-9 < (self._exposures + 1) / self.imager.model.rate_hz:
             return
         self._exposures += 1
-        self.imager.expose(self.time_s, self._landmarks(), self.plant.state.joints)
+        line = None if self._line is None else self._line()
+        self.imager.expose(self.time_s, self._landmarks(), self.plant.state.joints, line)
 
     def _answer(self) -> None:
         arrived, now_ns = self.imager.arrived(self.time_s), round(self.time_s * 1e9)

@@ -31,7 +31,12 @@ from synthex_ros.evaluation.magnetic_scenes import (
     vessel_path,
 )
 from synthex_ros.evaluation.magnetic_scores import SeedResult, TaskResult, Wanted
-from synthex_ros.evaluation.wire_scenes import entry_pose, tree_path, wire_scene
+from synthex_ros.evaluation.wire_scenes import (
+    VESSEL_WIRE,
+    entry_pose,
+    tree_path,
+    wire_scene,
+)
 from synthex_ros.geometry import make_pose
 
 DWELL_S, SCORED_S = 4.0, 0.5
@@ -83,7 +88,7 @@ def vessel_targets(seed: int) -> list[SeedResult]:
     number = seed % 20
     vessels, path = tree_path(number)
     base = entry_pose(path, 0.0)
-    scene = wire_scene(seed, base, 0.002, lumen=vessels.lumen, follows=True)
+    scene = wire_scene(seed, base, 0.002, lumen=vessels.lumen, follows=True, known=VESSEL_WIRE)
     loop, goal = scene.loop, LumenPath(path)
     goal.locate(loop.tip_m())
     start_m = goal.arc_m or 0.0

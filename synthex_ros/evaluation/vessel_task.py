@@ -1,4 +1,4 @@
-"""The task of the magnetic demo: along a planned path round the arch of the aorta."""
+"""The task of the magnetic demo: by a planned path through the aorta into a branch of its arch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from synthex_ros.geometry import make_pose
 
 Array = NDArray[np.float64]
 
-TARGET = 'ascending_aorta'
-TARGET_BEFORE_END_M = 0.02
-DURATION_S = 75.0
+TARGET = 'subclavian_artery_left'
+TARGET_BEFORE_END_M = 0.05
+DURATION_S = 90.0
+RADII = 100
 LAST_S = 5.0
 
 
@@ -29,7 +30,7 @@ def vessel_task(
         isocenter_patient_m: isocentre from the middle of the CT, shape (3,) [m].
         tree: which vessels.
         base_m: where the wire enters, in `world`, shape (3,) [m].
-        target: a place of the tree; the path ends 20 mm before it.
+        target: a place of the tree; the path ends 50 mm before it.
 
     Raises:
         ValueError: the CT has no such vessels or the place cannot be reached.
@@ -37,9 +38,11 @@ def vessel_task(
     volume = load_volume(anatomy)
     isocenter = volume.centre_patient_m + np.asarray(isocenter_patient_m, float)
     model = vessel_model(volume, tree).moved(make_pose(translation_m=-isocenter))
-    settings = PlannerSettings(device_radius_m=0.4e-3, smoothing_m=5e-3)
+    settings = PlannerSettings(device_radius_m=0.4e-3, smoothing_m=20e-3)
     path = plan_path(model.tree, base_m, target, lumen=model.lumen, settings=settings)
-    points = path.at(np.arange(0, path.length_m - TARGET_BEFORE_END_M, 2e-3))
+    last_m = path.length_m - TARGET_BEFORE_END_M
+    points = path.at(np.arange(0, last_m, 2e-3))
+    radii = np.interp(np.linspace(0, last_m, RADII), path.arc_m, path.radius_m)
     name = target.replace('_', ' ')
     return Task(
         name='aorta',
@@ -48,6 +51,6 @@ def vessel_task(
         targets=(Goal(DURATION_S - LAST_S, points[-1]),),
         path=tuple(Goal(0.0, point) for point in points),
         timed=False,
-        scenario={'sim.latency_s': 0.1},
+        scenario={'sim.latency_s': 0.1, 'control.path_radii_m': str(radii.round(5).tolist())},
         limits={'tip_error_median_mm': 2.0},
     )

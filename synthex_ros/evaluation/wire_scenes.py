@@ -26,10 +26,17 @@ from synthex_ros.simulation.coil_drive import CoilDrive
 
 Array = NDArray[np.float64]
 
+LINE_M = np.linspace(0.048, 0.0, 13)
+"""Points of the centre line that the tracker gives, by their distance from the tip [m]."""
+
 CHEST_TARGETS = (
     'ascending_aorta', 'common_carotid_artery_left', 'subclavian_artery_left',
     'subclavian_artery_right', 'common_carotid_artery_right',
 )  # fmt: skip
+
+
+VESSEL_WIRE = GuidewireParameters(body_diameter_m=0.20e-3, taper_length_m=0.10)
+"""A wire for the arch: a body of 0.3 mm with a short taper springs out of a branch at 90 deg."""
 
 
 def true_wire(rng: np.random.Generator, parameters: GuidewireParameters) -> GuidewireParameters:
@@ -71,6 +78,7 @@ def wire_scene(
     coils: str = 'navion_like',
     settings: GuidewireSettings | None = None,
     imager: ImagerModel | None = None,
+    known: GuidewireParameters | None = None,
 ) -> WireScene:
     """Return a guidewire fed to `insertion_m` [m]; `base` is its entry in `world`.
 
@@ -83,9 +91,10 @@ def wire_scene(
         coils: name of the coil system.
         settings: of the control law.
         imager: imager model.
+        known: the wire as the controller knows it.
     """
     rng = np.random.default_rng([seed, 1])
-    known = GuidewireParameters()
+    known = known or GuidewireParameters()
     around = Environment(lumen, None, base)  # type: ignore[arg-type]
     plant = GuidewirePlant(true_wire(rng, known), around)
     plant.reset([insertion_m, 0.0])
@@ -106,6 +115,7 @@ def wire_scene(
         Imager(imager or ImagerModel(), seed),
         lambda: plant.landmarks(base),
         on_tick=_move_table if follows else None,
+        line=lambda: plant.behind_tip(base, LINE_M),
     )
     loop.move_room(loop.tip_m())
     return WireScene(loop, source, base, known)
@@ -127,13 +137,13 @@ def chest_vessels() -> VesselModel:
     return vessel_model(load_sample('chest'))
 
 
-def tree_path(number: int) -> tuple[VesselModel, PlannedPath]:
+def tree_path(number: int, smoothing_m: float = 20e-3) -> tuple[VesselModel, PlannedPath]:
     """Return the vessels and the planned path of one of 20 targets.
 
     The first five are in the chest CT, from the descending aorta; the others are tips of
     procedural trees with 3 to 6 forks.
     """
-    settings = PlannerSettings(smoothing_m=5e-3)
+    settings = PlannerSettings(smoothing_m=smoothing_m)
     if number < len(CHEST_TARGETS):
         vessels = chest_vessels()
         target = CHEST_TARGETS[number]

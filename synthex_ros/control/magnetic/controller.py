@@ -174,7 +174,7 @@ class MagneticController:
         found = self._rules.measurement(frame)
         if isinstance(found, tuple):
             return self.hold(*found, stamp_ns)
-        if self._blocked(seen_from(found, _back(frame)), now_ns):
+        if self._blocked(seen_from(found, _back(frame), frame.line_world_m), now_ns):
             reason = f'the device was not where it must be in {_GATE_STREAK} frames'
             return self.hold('motion_residual', reason, stamp_ns)
         self._good_ns = stamp_ns

@@ -16,9 +16,11 @@ from synthex_ros.control.magnetic.allocation_slew import FieldSlew
 from synthex_ros.control.magnetic.drift_filter import DriftFilter
 from synthex_ros.control.magnetic.law import Seen, Wish
 from synthex_ros.control.magnetic.lumen_path import Feeder, FeedSettings, LumenPath
+from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering
 from synthex_ros.control.magnetic.swimmer import DriftNoise
 from synthex_ros.control.magnetic.tip_angle import BendEstimator, FieldMemory, TipAngleGoal
 from synthex_ros.control.magnetic.wire_model import WireModel
+from synthex_ros.control.magnetic.wire_sight import WireSight
 from synthex_ros.control.reference import Goal, Reference
 from synthex_ros.geometry import check_pose
 from synthex_ros.joints import JointLimits
@@ -82,6 +84,7 @@ class GuidewireLaw:
         bends: what was learned of the bend.
         filter: delayed filter of the tip.
         feeder: feeding along a path.
+        sight: directions of the wire as the image shows them.
         force_n: newest force on the wall [N], 0 where none is known; the controller sets it.
     """
 
@@ -98,7 +101,12 @@ class GuidewireLaw:
         self.filter = DriftFilter(self.settings.noise)
         self._field = FieldMemory(self.settings.lag_s)
         self._slew = FieldSlew(self.settings.turn_rad_s, self.settings.growth_t_s)
-        self.feeder = Feeder(self.settings.feed)
+        self.feeder, self.sight = Feeder(self.settings.feed), WireSight()
+        chosen = self.settings
+        fields = FieldRange(
+            chosen.field_t, chosen.field_max_t, chosen.lead_max_rad, chosen.bend_max_rad
+        )
+        self._steering = LumenSteering(model, fields)
         self.force_n = 0.0
         self.reset()
 
@@ -108,6 +116,8 @@ class GuidewireLaw:
             part.reset()
         self.filter.clear()
         self._field.clear()
+        self.sight.clear()
+        self._steering.clear()
         self._frame, self._in_vessel = self._base[:3, :3], False
         self._fed: tuple[int, float] | None = None
         self._velocity = np.zeros(3)
@@ -117,6 +127,7 @@ class GuidewireLaw:
     def observe(self, seen: Seen, joints: Array, now_ns: int) -> bool:
         """Learn from a frame; tell whether the tip was where it could be."""
         self._field.advance(now_ns)
+        self.sight.see(seen.line_m)
         self.filter.start_with(seen)
         self._advance(now_ns)
         fits = self.filter.measure(seen.stamp_ns, seen.position_m, seen.covariance_m2)
@@ -167,7 +178,7 @@ class GuidewireLaw:
             self._in_vessel, self._bent = isinstance(goal, LumenPath), None
         tip = self.tip_world_m()
         if isinstance(goal, LumenPath):
-            wanted, speed = self._along_path(goal, tip, joints)
+            wanted, speed = self._along_path(goal, tip, joints, interval_s)
         elif isinstance(goal, TipAngleGoal):
             self._frame = self._base[:3, :3]
             wanted = self._field_towards(goal.direction, 1.0)
@@ -196,13 +207,15 @@ class GuidewireLaw:
             self._velocity = np.clip(speed, -0.05, 0.05) * self._along
         self._fed = (now_ns, float(wish.joints[0]))
 
-    def _along_path(self, path: LumenPath, tip: Array, joints: Array) -> tuple[Array, float]:
-        behind, aim = path.directions(tip)
-        self._frame = _frame_along(behind)
-        wanted = self._field_towards(aim, self.feeder.oversteer)
+    def _along_path(
+        self, path: LumenPath, tip: Array, joints: Array, interval_s: float
+    ) -> tuple[Array, float]:
+        self._frame, wanted = self._steering.field(
+            path, tip, self.sight, self.feeder.attempts, self.feeder.oversteer, interval_s
+        )
         self._along = path.path.tangent(path.arc_m or 0.0)
         off = _angle(self._slew.field_t, wanted) if np.any(self._slew.field_t) else np.pi
-        speed = self.feeder.speed_m_s(path, float(joints[0]), off, self.force_n)
+        speed = self.feeder.speed_m_s(path, float(joints[0]), off, self.force_n, self.sight.folded)
         return wanted, speed
 
     def _towards(
@@ -260,14 +273,6 @@ class GuidewireLaw:
         side, ahead = self.model.tip_m(angle)
         across = bend / angle if angle > _STRAIGHT_RAD else np.zeros(2)
         return turn @ np.append(side * across, ahead)
-
-
-def _frame_along(direction: Array) -> Array:
-    """Return a rotation matrix, shape (3, 3), whose z axis is a unit vector."""
-    side = np.eye(3)[int(np.argmin(np.abs(direction)))]
-    side = side - (side @ direction) * direction
-    side = side / np.linalg.norm(side)
-    return np.stack([side, np.cross(direction, side), direction], axis=1)
 
 
 def _angle(a: Array, b: Array) -> float:

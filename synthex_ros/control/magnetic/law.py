@@ -25,6 +25,8 @@ class Seen:
         axis: unit vector along the optical axis, shape (3,).
         back_m: a point of the device behind the tip, such as the wire's marker, shape (3,) [m];
             None where the tracker gives none.
+        line_m: end of the centre line, from the back to the tip, shape (K, 3) [m]; None where the
+            tracker gives none.
     """
 
     stamp_ns: int
@@ -32,6 +34,7 @@ class Seen:
     covariance_m2: Array
     axis: Array
     back_m: Array | None = None
+    line_m: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +115,9 @@ class MagneticLaw(Protocol):
         ...
 
 
-def seen_from(measurement: TipMeasurement, back_m: Array | None = None) -> Seen:
+def seen_from(
+    measurement: TipMeasurement, back_m: Array | None = None, line_m: Array | None = None
+) -> Seen:
     """Return what an accepted measurement shows, with its covariance in `world`."""
     view = measurement.view
     scale = metres_per_feature(view, measurement.features)
@@ -125,4 +130,4 @@ def seen_from(measurement: TipMeasurement, back_m: Array | None = None) -> Seen:
     turn[:, 2] = ray / float(ray @ turn[:, 2])
     covariance = turn @ np.diag(deviations**2) @ turn.T
     axis = view.world_from_source[:3, 2]
-    return Seen(measurement.stamp_ns, point, covariance, axis, back_m)
+    return Seen(measurement.stamp_ns, point, covariance, axis, back_m, line_m)

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.control.magnetic.mouths import Mouth, MouthWatch
 from synthex_ros.control.magnetic.planner import PlannedPath
 
 Array = NDArray[np.float64]
 
 MODES = ('automatic', 'confirm')
+
+_ASIDE_M = (0.0, -3e-3, 3e-3, -6e-3, 6e-3)
+"""Where attempts at a mouth aim beside it, along the wider vessel [m]."""
 
 
 @dataclass(frozen=True)
@@ -29,29 +33,35 @@ class FeedSettings:
         lookahead_m: how far ahead of the tip the path is aimed at, at least [m].
         lookahead_rooms: the same in multiples of the room to the wall: in a wide vessel the wire
             lies at the wall, and a near aim would turn it across.
+        into_mouth_m: before a branch, how far into it the tip is aimed at most [m].
         behind_m: how far behind the tip the wire's direction is that of the path [m].
         field_off_rad: feeding stops while the field is this far from where it shall be [rad].
         warn_force_n: wall force at which the wire is drawn back a little [N].
         stop_force_n: wall force at which everything is held [N].
+        mouth_share: part of the speed at a mouth.
         reach_m: distance from the end at which it is reached [m].
         stuck_commands: commands in a row with the field too far off to feed, after which the tip
             is taken as caught.
-        caught_m: fed without getting on by which the tip is taken as caught, or the lookahead if
-            that is more: in a wide vessel the wire first moves to the other wall [m].
+        caught_m: fed without getting on by which the tip is taken as caught, or the same multiple
+            of the room behind if that is more: the wire first moves to the other wall there [m].
         draw_back_m: how far it is then drawn back [m].
+        slack_m: how much further where its tip does not follow [m].
     """
 
     speed_m_s: float = 0.012
     lookahead_m: float = 0.010
     lookahead_rooms: float = 2.0
+    into_mouth_m: float = 0.006
     behind_m: float = 0.024
     field_off_rad: float = 0.7
     warn_force_n: float = 0.3
     stop_force_n: float = 0.7
+    mouth_share: float = 0.4
     reach_m: float = 1.5e-3
     stuck_commands: int = 30
     caught_m: float = 8e-3
     draw_back_m: float = 0.012
+    slack_m: float = 0.06
 
     def __post_init__(self):
         for name in self.__dataclass_fields__:
@@ -88,6 +98,22 @@ class LumenPath:
         stops = [point.arc_m for point in path.waypoints] if mode == 'confirm' else []
         self._stops = sorted({*stops, path.length_m})
         self.arc_m: float | None = None
+        self._watch = MouthWatch(path)
+
+    @property
+    def mouth(self) -> Mouth | None:
+        """The next mouth, if it is near."""
+        return self._watch.ahead(self.arc_m or 0.0)
+
+    @property
+    def at_mouth(self) -> bool:
+        """Whether the tip is at a mouth that it is to enter: it is turned there and fed slowly."""
+        return self._watch.close
+
+    @property
+    def missed(self) -> bool:
+        """Whether the tip went past the branch that it was to enter, and is not back yet."""
+        return self._watch.missed
 
     @property
     def stop_arc_m(self) -> float:
@@ -124,8 +150,14 @@ class LumenPath:
 
     def lookahead_m(self, arc_m: float) -> float:
         """Return how far ahead of a place on the path the tip is aimed [m]."""
-        room = float(np.interp(arc_m, self.path.arc_m, self.path.room_m))
+        room = float(np.interp(arc_m, self.path.arc_m, self.path.radius_m))
         return max(self.settings.lookahead_m, self.settings.lookahead_rooms * room)
+
+    def widest_m(self, arc_m: float) -> float:
+        """Return the largest radius of the vessel in the last 100 mm, 0 if not known [m]."""
+        behind = (self.path.arc_m <= arc_m + 1e-9) & (self.path.arc_m >= arc_m - 0.1)
+        radii = self.path.radius_m[behind]
+        return float(np.max(radii, initial=0.0, where=np.isfinite(radii)))
 
     def locate(self, tip_m: Array) -> float:
         """Return how far along the path a tip is [m]; it does not jump to another stretch."""
@@ -138,16 +170,31 @@ class LumenPath:
         best = int(index[np.argmin(away)])
         along = float((tip_m - points[best]) @ self.path.tangent(float(arcs[best])))
         step = float(arcs[1] - arcs[0])
-        self.arc_m = float(np.clip(arcs[best] + np.clip(along, -step, step), 0, arcs[-1]))
+        found = float(np.clip(arcs[best] + np.clip(along, -step, step), 0, arcs[-1]))
+        before = found if self.arc_m is None else self.arc_m
+        self.arc_m = self._watch.placed(before, found, tip_m)
         return self.arc_m
 
-    def directions(self, tip_m: Array) -> tuple[Array, Array]:
-        """Return the direction of the path behind the tip, and from the tip to its aim, (3,)."""
+    def behind(self) -> Array:
+        """Return the direction of the path behind the tip, unit, shape (3,)."""
+        return self.path.tangent(max(0.0, (self.arc_m or 0.0) - self.settings.behind_m))
+
+    def aim_m(self, attempts: int = 0) -> Array:
+        """Return the point that the tip is aimed at, shape (3,) [m].
+
+        Args:
+            attempts: how often the tip has missed the mouth before it; the aim is moved a little.
+        """
         arc = self.arc_m or 0.0
-        behind = self.path.tangent(max(0.0, arc - self.settings.behind_m))
         end, ahead = self.path.length_m, arc + self.lookahead_m(arc)
+        mouth, aside = self._watch.ahead(arc), 0.0
+        if mouth is not None:
+            ahead = min(ahead, max(mouth.arc_m, arc) + self.settings.into_mouth_m)
+            aside = _ASIDE_M[attempts % len(_ASIDE_M)]
         aim = self.path.at(min(ahead, end)) + max(0.0, ahead - end) * self.path.tangent(end)
-        return behind, (aim - tip_m) / max(float(np.linalg.norm(aim - tip_m)), 1e-9)
+        if mouth is not None and arc < mouth.arc_m:
+            aim = aim + aside * mouth.vessel
+        return aim
 
 
 class Feeder:
@@ -167,7 +214,9 @@ class Feeder:
         self._best_m, self._caught_at_m = -np.inf, np.inf
         self._fed_at_best_m = 0.0
         self._stuck = 0
+        self._missed = False
         self._back_to_m: float | None = None
+        self._from_arc_m = 0.0
 
     @property
     def oversteer(self) -> float:
@@ -175,7 +224,12 @@ class Feeder:
         return 1.0 + 0.3 * (self.attempts % 5)
 
     def speed_m_s(
-        self, path: LumenPath, insertion_m: float, field_off_rad: float, force_n: float
+        self,
+        path: LumenPath,
+        insertion_m: float,
+        field_off_rad: float,
+        force_n: float,
+        folded: bool = False,
     ) -> float:
         """Return the feeding speed, negative to draw back [m/s].
 
@@ -184,27 +238,39 @@ class Feeder:
             insertion_m: present insertion [m].
             field_off_rad: angle between the field and where it shall be [rad].
             force_n: newest force on the wall [N].
+            folded: whether the tip has turned back on the wire.
         """
         s, arc = self._settings, path.arc_m or 0.0
         if arc > self._best_m + 2e-3:
             self._best_m, self._fed_at_best_m = arc, insertion_m
         if arc > self._caught_at_m + 8e-3:
             self.attempts, self._caught_at_m = 0, np.inf
+        if path.missed or folded:
+            self.attempts += not self._missed
+            self._missed, self._back_to_m = True, None
+            self._caught_at_m = self._best_m
+            return -s.speed_m_s
+        if self._missed:
+            self._missed, self._fed_at_best_m = False, insertion_m + s.draw_back_m
         if self._back_to_m is not None:
-            if insertion_m > self._back_to_m:
+            # a wire that lies in a loop is drawn straight before its tip follows
+            follows = arc < self._from_arc_m - 2e-3
+            if insertion_m > 0 and insertion_m > self._back_to_m - (0.0 if follows else s.slack_m):
                 return -s.speed_m_s
             self._back_to_m, self._fed_at_best_m = None, insertion_m + s.draw_back_m
         if path.arrived or path.waiting:
             return 0.0
         self._stuck = self._stuck + 1 if field_off_rad >= s.field_off_rad else 0
-        patience_m = max(s.caught_m, path.lookahead_m(arc))
+        patience_m = max(s.caught_m, s.lookahead_rooms * path.widest_m(arc))
         caught = insertion_m - self._fed_at_best_m > patience_m
         if caught or self._stuck > s.stuck_commands or force_n >= s.warn_force_n:
             self._stuck = 0
             self.attempts, self._caught_at_m = self.attempts + 1, self._best_m
-            self._back_to_m = max(0.0, insertion_m - s.draw_back_m)
+            self._back_to_m, self._from_arc_m = insertion_m - s.draw_back_m, arc
             return -s.speed_m_s
         turned = float(np.clip(1 - field_off_rad / s.field_off_rad, 0, 1))
         pressed = float(np.clip(2 * (1 - force_n / s.warn_force_n), 0.15, 1))
         slowing = float(np.clip(path.remaining_m / 8e-3, 0.15, 1))
+        if path.at_mouth:
+            slowing = min(slowing, s.mouth_share)
         return s.speed_m_s * turned * min(pressed, slowing)

@@ -104,6 +104,7 @@ class PlannedPath:
         points_m: evenly spaced, from entry to target, shape (N, 3) [m].
         arc_m: distance from the entry along the path, shape (N,) [m].
         room_m: from each point to the wall, shape (N,) [m].
+        radius_m: of the vessel at each point, as the sphere that fits on its centreline, (N,) [m].
         structures: vessel that each point lies in, N names.
         waypoints: in order; the last is the target.
     """
@@ -111,6 +112,7 @@ class PlannedPath:
     points_m: Array
     arc_m: Array
     room_m: Array
+    radius_m: Array
     structures: tuple[str, ...]
     waypoints: tuple[Waypoint, ...]
 
@@ -237,9 +239,8 @@ def plan_along(
     smooth, arc_smooth = _even(smooth, settings.step_m)
     of_line = np.linspace(0, len(line) - 1, len(smooth)).round().astype(int)
     kept = tuple(names[k] for k in of_line)
-    return PlannedPath(
-        smooth, arc_smooth, room(smooth), kept, _waypoints(smooth, arc_smooth, kept, settings)
-    )
+    stops = _waypoints(smooth, arc_smooth, kept, settings)
+    return PlannedPath(smooth, arc_smooth, room(smooth), radius[of_line], kept, stops)
 
 
 def _smoothed(line: Array, radius: Array, room: RoomOf, settings: PlannerSettings) -> Array:

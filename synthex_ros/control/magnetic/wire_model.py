@@ -71,6 +71,13 @@ class WireModel:
         """Return m |B| C, the magnetic over the elastic torque of a radian."""
         return self.moment_a_m2 * field_t * self.compliance_rad_n_m
 
+    def front(self, length_m: float) -> WireModel:
+        """Return the model of the last `length_m` [m] before the tip."""
+        count = int(np.searchsorted(self.node_m, length_m - 1e-9))
+        node = np.append(self.node_m[:count], min(length_m, self.node_m[-1]))
+        back = min(self.back_m, float(node[-1]))
+        return WireModel(node, self.bending_n_m2[: len(node) - 1], self.moment_a_m2, back)
+
     def tip_m(self, bend_rad: float, back_m: float | None = None) -> tuple[float, float]:
         """Return how far the tip is aside of and ahead of a point of the wire [m].
 
@@ -89,6 +96,32 @@ class WireModel:
     def bend_of_chord(self, chord_rad: float) -> float:
         """Return the angle of the tip [rad] from that of the line from landmark to tip [rad]."""
         return float(np.interp(chord_rad, self._chords, _TABLE_RAD))  # type: ignore[attr-defined]
+
+
+def bend_to_meet(model: WireModel, ahead_m: float, aside_m: float, most_rad: float) -> float:
+    """Return the bend, 0 to `most_rad` [rad], whose straight continuation meets a point.
+
+    Args:
+        model: the soft end; it begins at the origin and looks ahead.
+        ahead_m: of the point [m].
+        aside_m: of the point, not negative [m].
+        most_rad: greatest bend [rad].
+    """
+    low, high = 0.0, most_rad
+
+    def beyond(bend: float) -> float:
+        side, front = model.tip_m(bend)
+        return (aside_m - side) * math.cos(bend) - (ahead_m - front) * math.sin(bend)
+
+    if beyond(high) > 0 or ahead_m < 0:
+        return high
+    for _ in range(24):
+        middle = (low + high) / 2
+        if beyond(middle) > 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
 def equilibrium_bend(strength: float, field_angle_rad: float) -> float:

@@ -1,0 +1,158 @@
+"""Which field turns the soft end of a wire in a vessel to where its path goes.
+
+The soft end is aimed from the body behind it, not from the tip: a bend that the field changes
+moves the tip aside, and an aim that followed it would swing with the delay of the images. The
+bend sought is the one whose straight continuation meets the aim.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.control.magnetic.lumen_path import LumenPath
+from synthex_ros.control.magnetic.mouths import Mouth
+from synthex_ros.control.magnetic.tip_angle import BendEstimator
+from synthex_ros.control.magnetic.wire_model import WireModel, bend_to_meet
+from synthex_ros.control.magnetic.wire_sight import BODY_M, WireSight
+
+Array = NDArray[np.float64]
+
+_LEAD_SEEN_RAD = math.radians(85)
+_ABEAM_RAD = math.radians(70)
+_DAMPING_S = 0.5
+
+
+@dataclass(frozen=True)
+class FieldRange:
+    """Which fields may be asked for.
+
+    Attributes:
+        field_t: strength where the bend does not need more [T].
+        field_max_t: greatest strength [T].
+        lead_max_rad: the field leads the bend by at most this [rad].
+        bend_max_rad: greatest bend to ask for [rad].
+    """
+
+    field_t: float
+    field_max_t: float
+    lead_max_rad: float
+    bend_max_rad: float
+
+
+class LumenSteering:
+    """Steers the soft end along a path, by the directions that the image shows.
+
+    Args:
+        model: nominal numbers of the soft end.
+        fields: which fields may be asked for.
+    """
+
+    def __init__(self, model: WireModel, fields: FieldRange) -> None:
+        self._fields, self._whole = fields, BendEstimator(model)
+        self._front = BendEstimator(model.front(BODY_M[0]))
+        self._smooth: Array | None = None
+
+    def clear(self) -> None:
+        """Forget the past."""
+        self._smooth = None
+
+    def field(
+        self,
+        path: LumenPath,
+        tip_m: Array,
+        sight: WireSight,
+        attempts: int,
+        oversteer: float,
+        interval_s: float,
+    ) -> tuple[Array, Array]:
+        """Return the frame whose z axis is the wire's direction, (3, 3), and the field, (3,) [T].
+
+        Args:
+            path: the path with the tip's present place.
+            tip_m: the tip, shape (3,) [m].
+            sight: directions of the wire; where they are not known, those of the path are taken.
+            attempts: how often the tip has missed or caught.
+            oversteer: factor on the bend.
+            interval_s: time since the last call [s].
+        """
+        aim = path.aim_m(attempts)
+        if sight.behind is None or sight.body_m is None:
+            frame = frame_along(path.behind())
+            local = frame.T @ (aim - tip_m)
+            angle = math.atan2(math.hypot(local[0], local[1]), local[2])
+            return frame, self._field(self._whole, frame, local, oversteer * angle)
+        # the body swings with the field: a bend counted from it, seen late, would swing too
+        frame = frame_along(sight.behind if sight.folded else path.behind())
+        local = frame.T @ (aim - sight.body_m)
+        if sight.folded:
+            angle = 0.0
+        elif path.mouth is not None and (path.at_mouth or path.missed):
+            angle = _ABEAM_RAD
+            local = frame.T @ self._into(path.mouth, aim, frame[:, 2], sight.body_m)
+        else:
+            beside = math.hypot(local[0], local[1])
+            most = self._fields.bend_max_rad
+            angle = oversteer * bend_to_meet(self._front.model, local[2], beside, most)
+        field = self._damped(self._field(self._front, frame, local, angle), interval_s)
+        return frame, _before_the_tip(field, sight.tip)
+
+    def _damped(self, field: Array, interval_s: float) -> Array:
+        """Follow a field slowly: the body that the bend is counted from swings with it, late."""
+        if self._smooth is None:
+            self._smooth = field
+        share = 1 - math.exp(-interval_s / _DAMPING_S)
+        mean = (1 - share) * self._smooth + share * field
+        norm, size = float(np.linalg.norm(mean)), float(np.linalg.norm(field))
+        self._smooth = field if norm < 0.2 * size else mean * (size / norm)
+        return self._smooth
+
+    def _into(self, mouth: Mouth, aim: Array, along: Array, body_m: Array) -> Array:
+        """Return the side, unit, (3,), to bend to at a mouth: that of the branch.
+
+        It is turned so far that the tip comes to lie before the mouth, not beside it.
+        """
+        branch = mouth.branch - (mouth.branch @ along) * along
+        branch = branch / max(float(np.linalg.norm(branch)), 1e-9)
+        beside = np.cross(along, branch)
+        reach, _ = self._front.model.tip_m(_ABEAM_RAD)
+        share = float(np.clip((aim - body_m) @ beside / reach, -0.8, 0.8))
+        return math.sqrt(1 - share**2) * branch + share * beside
+
+    def _field(
+        self, bends: BendEstimator, frame: Array, towards: Array, angle_rad: float
+    ) -> Array:
+        across = math.hypot(towards[0], towards[1])
+        side = towards[:2] / across if across > 1e-9 else np.zeros(2)
+        fields = self._fields
+        angle = min(angle_rad, fields.bend_max_rad)
+        return frame @ bends.field_for(
+            angle * side, fields.field_t, fields.field_max_t, fields.lead_max_rad
+        )
+
+
+def _before_the_tip(wanted: Array, tip: Array | None) -> Array:
+    """Return a field turned towards the tip as far as needed to lead it by 85 degrees.
+
+    The torque is greatest at 90 degrees; a field further behind a tip that the wall holds folds
+    it back when it comes free.
+    """
+    size = float(np.linalg.norm(wanted))
+    if tip is None or size == 0 or wanted @ tip >= size * math.cos(_LEAD_SEEN_RAD):
+        return wanted
+    across = wanted - (wanted @ tip) * tip
+    norm = float(np.linalg.norm(across))
+    if norm < 1e-3 * size:
+        return size * tip
+    return size * (math.cos(_LEAD_SEEN_RAD) * tip + math.sin(_LEAD_SEEN_RAD) * across / norm)
+
+
+def frame_along(direction: Array) -> Array:
+    """Return a rotation matrix, shape (3, 3), whose z axis is a unit vector."""
+    side = np.eye(3)[int(np.argmin(np.abs(direction)))]
+    side = side - (side @ direction) * direction
+    side = side / np.linalg.norm(side)
+    return np.stack([side, np.cross(direction, side), direction], axis=1)

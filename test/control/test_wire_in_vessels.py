@@ -1,0 +1,174 @@
+"""A wire at the mouth of a branch: found, entered, missed, folded; the bend that meets an aim."""
+
+import math
+
+import numpy as np
+import pytest
+
+from synthex_ros.control.magnetic.lumen_path import Feeder, FeedSettings, LumenPath
+from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering
+from synthex_ros.control.magnetic.mouths import find_mouths
+from synthex_ros.control.magnetic.planner import PlannerSettings, plan_along
+from synthex_ros.control.magnetic.wire_model import WireModel, bend_to_meet
+from synthex_ros.control.magnetic.wire_sight import WireSight, line_end, point_behind
+from synthex_ros.devices.magnetic.numbers import wire_numbers
+
+WIRE = WireModel(**wire_numbers())
+FIELDS = FieldRange(0.018, 0.028, math.radians(65), math.radians(80))
+MOUTH_M, WIDE_M, NARROW_M = 0.10, 0.010, 0.003
+
+
+def branching_path(narrow_m=NARROW_M, turn_deg=70.0):
+    """Plan 100 mm along z and 40 mm into a branch that leaves towards +x."""
+    turn = math.radians(turn_deg)
+    trunk = np.linspace([0, 0, 0], [0, 0, MOUTH_M], 101)
+    branch = trunk[-1] + np.linspace(0, 0.04, 41)[1:, None] * [math.sin(turn), 0, math.cos(turn)]
+    radius = np.r_[np.full(101, WIDE_M), np.full(40, narrow_m)]
+    names = ['trunk'] * 101 + ['branch'] * 40
+    settings = PlannerSettings(smoothing_m=2e-3)
+    return plan_along(np.vstack([trunk, branch]), radius, names, settings)
+
+
+def line_of(points):
+    return np.array(points, float)
+
+
+def hook(turn_deg, body_m=0.05, tip_m=0.012):
+    """Draw a straight body along z that ends in an arc by an angle, from the back to the tip."""
+    turn = math.radians(turn_deg)
+    share = np.linspace(0, 1, 25)[1:]
+    radius = tip_m / max(turn, 1e-6)
+    arc = np.stack(
+        [radius * (1 - np.cos(share * turn)), 0 * share, radius * np.sin(share * turn)], axis=1
+    )
+    body = np.linspace([0, 0, -body_m], [0, 0, 0], 40)
+    end = arc[-1] + np.linspace(0, 0.010, 6)[1:, None] * [math.sin(turn), 0, math.cos(turn)]
+    return np.vstack([body, arc, end])
+
+
+def test_a_mouth_is_where_a_narrower_vessel_turns_off():
+    (mouth,) = find_mouths(branching_path())
+    assert mouth.arc_m == pytest.approx(MOUTH_M, abs=3e-3)
+    assert mouth.room_m == pytest.approx(NARROW_M, rel=0.05)
+    assert mouth.vessel == pytest.approx([0, 0, 1], abs=0.05)
+    assert find_mouths(branching_path(narrow_m=0.009)) == ()
+    assert find_mouths(branching_path(turn_deg=5)) == ()
+
+
+def test_a_tip_that_goes_past_a_mouth_gets_no_further_on_the_path():
+    path = LumenPath(branching_path())
+    for z in np.arange(0.0, 0.13, 1e-3):
+        path.locate(np.array([0.0, 0.0, z]))
+    assert path.missed
+    assert path.arc_m == pytest.approx(MOUTH_M, abs=3e-3)
+    assert Feeder(FeedSettings()).speed_m_s(path, 0.13, 0.0, 0.0) < 0
+
+
+def test_a_missed_tip_is_drawn_back_until_it_is_before_the_mouth_again():
+    path, feeder = LumenPath(branching_path()), Feeder(FeedSettings())
+    for z in np.arange(0.0, 0.13, 1e-3):
+        path.locate(np.array([0.0, 0.0, z]))
+    z = 0.13
+    while feeder.speed_m_s(path, z, 0.0, 0.0) < 0:
+        z -= 1e-3
+        path.locate(np.array([0.0, 0.0, z]))
+    assert z < MOUTH_M - 8e-3
+    assert not path.missed
+    assert feeder.attempts == 1
+
+
+def test_a_tip_in_the_branch_gets_on():
+    path = LumenPath(branching_path())
+    for arc in np.arange(0.0, 0.13, 1e-3):
+        path.locate(path.path.at(arc))
+        assert not path.missed
+    assert path.arc_m == pytest.approx(0.129, abs=2e-3)
+    assert not path.at_mouth
+
+
+def test_feeding_slows_at_a_mouth():
+    path, feeder = LumenPath(branching_path()), Feeder(FeedSettings())
+    speeds = {}
+    for arc in np.arange(0.0, 0.098, 1e-3):
+        path.locate(path.path.at(arc))
+        speeds[round(1e3 * arc)] = feeder.speed_m_s(path, arc, 0.0, 0.0)
+    assert speeds[95] < 0.6 * speeds[60]
+
+
+@pytest.mark.parametrize('aside_m', [0.0, 0.01, 0.03])
+def test_the_continuation_of_a_bend_meets_the_aim(aside_m):
+    front = WIRE.front(0.026)
+    bend = bend_to_meet(front, 0.05, aside_m, math.radians(80))
+    side, ahead = front.tip_m(bend)
+    left = np.array([aside_m - side, 0.05 - ahead])
+    assert left[0] * math.cos(bend) - left[1] * math.sin(bend) == pytest.approx(0, abs=1e-6)
+    assert bend == pytest.approx(math.atan2(aside_m, 0.05), abs=0.3)
+
+
+def test_an_aim_that_cannot_be_met_asks_for_the_greatest_bend():
+    front = WIRE.front(0.026)
+    assert bend_to_meet(front, 0.005, 0.05, 1.2) == 1.2
+    assert bend_to_meet(front, -0.05, 0.01, 1.2) == 1.2
+
+
+def test_the_front_of_a_wire_is_stiffer_than_the_whole():
+    front = WIRE.front(0.026)
+    assert front.node_m[-1] == pytest.approx(0.026)
+    assert front.compliance_rad_n_m < WIRE.compliance_rad_n_m
+    assert front.tip_m(0.0) == pytest.approx((0.0, 0.026))
+
+
+def test_points_behind_the_tip_are_found_along_the_line():
+    line = hook(90)
+    assert point_behind(line, 0.010) == pytest.approx(line[-6], abs=1e-4)
+    assert point_behind(line, 1.0) is None
+    assert len(line_end(line, 0.0101)) == 6
+
+
+@pytest.mark.parametrize(('turn_deg', 'folded'), [(0, False), (80, False), (150, True)])
+def test_a_tip_that_turned_back_is_seen(turn_deg, folded):
+    sight = WireSight()
+    sight.see(hook(turn_deg))
+    assert sight.folded is folded
+    assert sight.behind == pytest.approx([0, 0, 1], abs=0.02)
+    turn = math.radians(turn_deg)
+    assert sight.tip == pytest.approx([math.sin(turn), 0, math.cos(turn)], abs=0.05)
+
+
+def test_a_fold_is_over_when_the_tip_is_straight_again_and_not_before():
+    sight = WireSight()
+    for turn_deg in [150] * 3 + [90] * 20:
+        sight.see(hook(turn_deg))
+    assert sight.folded
+    for _ in range(20):
+        sight.see(hook(30))
+    assert not sight.folded
+    sight.see(None)
+    assert sight.behind is None
+
+
+def steered(line, at_m, **more):
+    """Return the field for a wire with this line, moved so that its tip is at a point."""
+    path, sight = LumenPath(branching_path()), WireSight()
+    for arc in np.arange(0, at_m[2], 1e-3):
+        path.locate(np.array([0, 0, arc]))
+    path.locate(np.array(at_m))
+    sight.see(line - line[-1] + at_m)
+    steering = LumenSteering(WIRE, FIELDS)
+    return steering.field(path, np.array(at_m), sight, 0, 1.0, more.get('interval_s', 0.07))[1]
+
+
+def test_the_field_turns_the_tip_to_the_branch_before_it_gets_there():
+    far, near = (steered(hook(0), (0.0, 0.0, z)) for z in (0.04, 0.09))
+    assert math.degrees(math.atan2(far[0], far[2])) < 10
+    assert math.degrees(math.atan2(near[0], near[2])) > 60
+    assert np.linalg.norm(near) <= FIELDS.field_max_t * 1.001
+
+
+def test_the_field_never_points_behind_the_tip_that_is_seen():
+    """At more than 90 degrees the torque falls, and a tip that comes free folds back."""
+    field = steered(hook(0), (0.0, 0.0, 0.095))
+    assert field @ [0, 0, 1] >= 0
+    folded = steered(hook(150), (0.0, 0.0, 0.095))
+    tip = np.array([math.sin(math.radians(150)), 0, math.cos(math.radians(150))])
+    assert folded @ tip >= -1e-3 * np.linalg.norm(folded)

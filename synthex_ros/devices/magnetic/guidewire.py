@@ -192,6 +192,11 @@ class GuidewirePlant:
         points = self._shape().at(np.array([back, 0.0]))
         return transform_points(world_from_device_base, points)
 
+    def behind_tip(self, world_from_device_base: ArrayLike, distance_m: ArrayLike) -> Array:
+        """Return the points at distances from the tip [m], shape (K,), in `world`, (K, 3) [m]."""
+        distances = np.minimum(np.asarray(distance_m, float), self.rod.inserted_m)
+        return transform_points(world_from_device_base, self._shape().at(distances))
+
     def centerline(self, world_from_device_base: ArrayLike) -> Array:
         """Return the centre line from the entry to the tip in `world`, shape (N, 3) [m]."""
         points = self._shape().sampled(0.0, self.rod.inserted_m)[::-1]

@@ -22,7 +22,7 @@ from synthex_ros.control.magnetic.wire_sight import BODY_M, WireSight
 Array = NDArray[np.float64]
 
 _LEAD_SEEN_RAD = math.radians(85)
-_ABEAM_RAD = math.radians(70)
+_ABEAM_RAD, _BEYOND_RAD = math.radians(70), math.radians(15)
 _DAMPING_S = 0.5
 
 
@@ -91,8 +91,8 @@ class LumenSteering:
         if sight.folded:
             angle = 0.0
         elif path.mouth is not None and (path.at_mouth or path.missed):
-            angle = _ABEAM_RAD
-            local = frame.T @ self._into(path.mouth, aim, frame[:, 2], sight.body_m)
+            angle = min(path.mouth.turn_rad + _BEYOND_RAD, _ABEAM_RAD)
+            local = frame.T @ self._into(path.mouth, aim, frame[:, 2], sight.body_m, angle)
         else:
             beside = math.hypot(local[0], local[1])
             most = self._fields.bend_max_rad
@@ -110,7 +110,9 @@ class LumenSteering:
         self._smooth = field if norm < 0.2 * size else mean * (size / norm)
         return self._smooth
 
-    def _into(self, mouth: Mouth, aim: Array, along: Array, body_m: Array) -> Array:
+    def _into(
+        self, mouth: Mouth, aim: Array, along: Array, body_m: Array, angle_rad: float
+    ) -> Array:
         """Return the side, unit, (3,), to bend to at a mouth: that of the branch.
 
         It is turned so far that the tip comes to lie before the mouth, not beside it.
@@ -118,7 +120,7 @@ class LumenSteering:
         branch = mouth.branch - (mouth.branch @ along) * along
         branch = branch / max(float(np.linalg.norm(branch)), 1e-9)
         beside = np.cross(along, branch)
-        reach, _ = self._front.model.tip_m(_ABEAM_RAD)
+        reach, _ = self._front.model.tip_m(angle_rad)
         share = float(np.clip((aim - body_m) @ beside / reach, -0.8, 0.8))
         return math.sqrt(1 - share**2) * branch + share * beside
 

@@ -45,6 +45,11 @@ class Mouth:
     branch: Array
     room_m: float
 
+    @property
+    def turn_rad(self) -> float:
+        """Angle between the vessel and its branch [rad]."""
+        return float(np.arccos(np.clip(self.vessel @ self.branch, -1, 1)))
+
     def past_m(self, tip_m: Array) -> float:
         """Return how far a tip is beyond the mouth along the wider vessel [m]."""
         return float((tip_m - self.centre_m) @ self.vessel)

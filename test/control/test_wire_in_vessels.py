@@ -86,6 +86,30 @@ def test_a_tip_in_the_branch_gets_on():
     assert not path.at_mouth
 
 
+def test_a_tip_in_another_vessel_is_drawn_back_until_it_is_on_its_way_again():
+    path, feeder = LumenPath(branching_path(narrow_m=0.009)), Feeder(FeedSettings())
+    for z in np.arange(0.0, 0.14, 1e-3):
+        path.locate(np.array([0.0, 0.0, z]))
+    assert path.missed
+    strayed_m = path.arc_m
+    assert feeder.speed_m_s(path, 0.14, 0.0, 0.0) < 0
+    while path.missed:
+        z -= 1e-3
+        path.locate(np.array([0.0, 0.0, z]))
+    assert path.arc_m < strayed_m - 7e-3
+
+
+def test_a_wire_that_lies_in_a_loop_is_drawn_straight():
+    path, settings = LumenPath(branching_path()), FeedSettings()
+    path.locate(np.array([0.0, 0.0, 0.02]))
+    feeder, fed = Feeder(settings), 0.05
+    feeder.speed_m_s(path, fed, 0.0, 0.0)
+    looped = fed + settings.loop_m + 1e-3
+    assert feeder.speed_m_s(path, looped, 0.0, 0.0) < 0
+    assert feeder.speed_m_s(path, fed + 0.6 * settings.loop_m, 0.0, 0.0) < 0
+    assert feeder.speed_m_s(path, fed + 0.4 * settings.loop_m, 0.0, 0.0) >= 0
+
+
 def test_feeding_slows_at_a_mouth():
     path, feeder = LumenPath(branching_path()), Feeder(FeedSettings())
     speeds = {}

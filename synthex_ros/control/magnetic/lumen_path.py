@@ -46,6 +46,8 @@ class FeedSettings:
             of the room behind if that is more: the wire first moves to the other wall there [m].
         draw_back_m: how far it is then drawn back [m].
         slack_m: how much further where its tip does not follow [m].
+        loop_m: fed more than the way along the path by which the wire must lie in a loop: it is
+            drawn back until it is half of that [m].
     """
 
     speed_m_s: float = 0.012
@@ -62,6 +64,7 @@ class FeedSettings:
     caught_m: float = 8e-3
     draw_back_m: float = 0.012
     slack_m: float = 0.06
+    loop_m: float = 0.03
 
     def __post_init__(self):
         for name in self.__dataclass_fields__:
@@ -214,9 +217,10 @@ class Feeder:
         self._best_m, self._caught_at_m = -np.inf, np.inf
         self._fed_at_best_m = 0.0
         self._stuck = 0
-        self._missed = False
+        self._missed = self._looped = False
         self._back_to_m: float | None = None
         self._from_arc_m = 0.0
+        self._zero_m: float | None = None
 
     @property
     def oversteer(self) -> float:
@@ -248,7 +252,14 @@ class Feeder:
             self._best_m, self._fed_at_best_m = arc, insertion_m
         if arc > self._caught_at_m + 8e-3:
             self.attempts, self._caught_at_m = 0, np.inf
-        if path.missed or folded:
+        if self._zero_m is None:
+            self._zero_m = insertion_m - arc
+        slack_m = insertion_m - self._zero_m - arc
+        if slack_m > s.loop_m:
+            self._looped = True
+        elif slack_m < s.loop_m / 2:
+            self._looped = False
+        if path.missed or folded or self._looped:
             self.attempts += not self._missed
             self._missed, self._back_to_m = True, None
             self._caught_at_m = self._best_m

@@ -24,6 +24,7 @@ _SLACK_M = 1e-3
 _ENTERED_M, _DEEP_M = 3e-3, 6e-3
 _PAST_M, _UPSTREAM_M = 4e-3, 0.012
 _NEAR_M, _CLOSE_M = 0.05, 0.014
+_STRAY_M, _BACK_M = 6e-3, 8e-3
 _TURNED = np.cos(np.radians(20))
 
 
@@ -91,12 +92,14 @@ class MouthWatch:
     Attributes:
         close: whether the tip is so near before the next mouth, or past it, that it must be turned
             to it.
-        missed: whether the tip is past the next mouth, or was and is not back before it yet.
+        missed: whether the tip is past the next mouth, or was and is not back before it yet; or
+            it is in another vessel than the path, or was and is not back on it yet.
     """
 
     def __init__(self, path: PlannedPath) -> None:
         self._path, self._mouths = path, find_mouths(path)
         self.close = self.missed = False
+        self._strayed_at_m: float | None = None
 
     @property
     def mouths(self) -> tuple[Mouth, ...]:
@@ -120,8 +123,9 @@ class MouthWatch:
         """
         mouth = self.ahead(before_m)
         if mouth is None:
-            self.close = self.missed = False
+            self.close, self.missed = False, self._strayed(arc_m, tip_m)
             return arc_m
+        self._strayed_at_m = None
         past = mouth.past_m(tip_m)
         inside = self._inside(arc_m, tip_m)
         if arc_m > mouth.arc_m + _ENTERED_M and inside:
@@ -131,9 +135,24 @@ class MouthWatch:
         self.missed = past > _PAST_M or (self.missed and past > -_UPSTREAM_M)
         return min(arc_m, mouth.arc_m)
 
-    def _inside(self, arc_m: float, tip_m: Array) -> bool:
+    def _strayed(self, arc_m: float, tip_m: Array) -> bool:
+        """Tell whether the tip is in another vessel, until it is back before that place."""
+        inside = self._inside(arc_m, tip_m)
+        if self._strayed_at_m is not None:
+            if inside and arc_m < self._strayed_at_m - _BACK_M:
+                self._strayed_at_m = None
+        elif not inside and self._off_m(arc_m, tip_m) > _STRAY_M + self._reach_m(arc_m):
+            self._strayed_at_m = arc_m
+        return self._strayed_at_m is not None
+
+    def _off_m(self, arc_m: float, tip_m: Array) -> float:
+        return float(np.linalg.norm(tip_m - self._path.at(arc_m)))
+
+    def _reach_m(self, arc_m: float) -> float:
+        """Return how far from the path the vessel's far wall is, for a path that is near one."""
         path = self._path
-        off = float(np.linalg.norm(tip_m - path.at(arc_m)))
         room, radius = (np.interp(arc_m, path.arc_m, a) for a in (path.room_m, path.radius_m))
-        # the far wall of the branch, seen from a path that may lie near one wall
-        return off <= max(float(2 * radius - room), float(radius)) + _SLACK_M
+        return max(float(2 * radius - room), float(radius))
+
+    def _inside(self, arc_m: float, tip_m: Array) -> bool:
+        return not self._off_m(arc_m, tip_m) > self._reach_m(arc_m) + _SLACK_M

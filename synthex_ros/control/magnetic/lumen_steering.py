@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 _LEAD_SEEN_RAD = math.radians(85)
 _ABEAM_RAD, _BEYOND_RAD = math.radians(70), math.radians(15)
-_DAMPING_S = 0.5
+_DAMPING_S, _CORRECTION = 0.5, 0.7
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,15 @@ class LumenSteering:
             angle = 0.0
         elif path.mouth is not None and (path.at_mouth or path.missed):
             angle = min(path.mouth.turn_rad + _BEYOND_RAD, _ABEAM_RAD)
-            local = frame.T @ self._into(path.mouth, aim, frame[:, 2], sight.body_m, angle)
+            local = frame.T @ self._into(path.mouth, aim, frame[:, 2], sight, angle)
         else:
             beside = math.hypot(local[0], local[1])
             most = self._fields.bend_max_rad
             angle = oversteer * bend_to_meet(self._front.model, local[2], beside, most)
-        field = self._damped(self._field(self._front, frame, local, angle), interval_s)
+        field = self._field(self._front, frame, local, angle)
+        if path.mouth is not None and path.at_mouth and sight.tip is not None:
+            field = _corrected(field, _direction(frame, local, angle), sight.tip)
+        field = self._damped(field, interval_s)
         return frame, _before_the_tip(field, sight.tip)
 
     def _damped(self, field: Array, interval_s: float) -> Array:
@@ -111,7 +114,7 @@ class LumenSteering:
         return self._smooth
 
     def _into(
-        self, mouth: Mouth, aim: Array, along: Array, body_m: Array, angle_rad: float
+        self, mouth: Mouth, aim: Array, along: Array, sight: WireSight, angle_rad: float
     ) -> Array:
         """Return the side, unit, (3,), to bend to at a mouth: that of the branch.
 
@@ -120,8 +123,9 @@ class LumenSteering:
         branch = mouth.branch - (mouth.branch @ along) * along
         branch = branch / max(float(np.linalg.norm(branch)), 1e-9)
         beside = np.cross(along, branch)
-        reach, _ = self._front.model.tip_m(angle_rad)
-        share = float(np.clip((aim - body_m) @ beside / reach, -0.8, 0.8))
+        reach, ahead = self._front.model.tip_m(angle_rad)
+        unbent = sight.body_m + ahead * sight.behind  # type: ignore[operator]
+        share = float(np.clip((aim - unbent) @ beside / reach, -0.8, 0.8))
         return math.sqrt(1 - share**2) * branch + share * beside
 
     def _field(
@@ -134,6 +138,21 @@ class LumenSteering:
         return frame @ bends.field_for(
             angle * side, fields.field_t, fields.field_max_t, fields.lead_max_rad
         )
+
+
+def _direction(frame: Array, towards: Array, angle_rad: float) -> Array:
+    """Return the direction, unit, (3,), bent by an angle from the frame's z axis to a side."""
+    across = math.hypot(towards[0], towards[1])
+    side = towards[:2] / across if across > 1e-9 else np.zeros(2)
+    return frame @ np.append(math.sin(angle_rad) * side, math.cos(angle_rad))
+
+
+def _corrected(field: Array, wanted: Array, tip: Array) -> Array:
+    """Return a field turned further by what the tip that is seen lacks: walls hold it aside."""
+    size = float(np.linalg.norm(field))
+    turned = field / max(size, 1e-12) + _CORRECTION * (wanted - tip)
+    norm = float(np.linalg.norm(turned))
+    return field if norm < 0.2 else turned * (size / norm)
 
 
 def _before_the_tip(wanted: Array, tip: Array | None) -> Array:

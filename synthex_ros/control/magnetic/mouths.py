@@ -22,8 +22,8 @@ NARROWER = 0.7
 _BEFORE_M, _AFTER_M = 0.030, 0.012
 _SLACK_M = 1e-3
 _ENTERED_M, _DEEP_M = 3e-3, 6e-3
-_PAST_M, _UPSTREAM_M = 4e-3, 0.012
-_NEAR_M, _CLOSE_M = 0.05, 0.014
+_PAST_M, _UPSTREAM, _CLOSE = 4e-3, 1.1, 1.3
+_NEAR_M = 0.05
 _STRAY_M, _BACK_M = 6e-3, 8e-3
 _TURNED = np.cos(np.radians(20))
 
@@ -36,6 +36,7 @@ class Mouth:
         arc_m: distance from the entry along the path [m].
         centre_m: its middle, shape (3,) [m].
         vessel: direction of the wider vessel before it, unit, shape (3,).
+        wide_m: radius of the wider vessel before it [m].
         branch: direction of the branch a little inside it, unit, shape (3,).
         room_m: radius of the branch a little inside it [m].
     """
@@ -43,6 +44,7 @@ class Mouth:
     arc_m: float
     centre_m: Array
     vessel: Array
+    wide_m: float
     branch: Array
     room_m: float
 
@@ -79,7 +81,7 @@ def find_mouths(path: PlannedPath) -> tuple[Mouth, ...]:
         branch = path.tangent(float(arc[k]) + _DEEP_M)
         if arc[-1] - arc[k] < _DEEP_M or vessel @ branch > _TURNED:
             continue
-        mouths.append(Mouth(float(arc[k]), path.points_m[k], vessel, branch, inside))
+        mouths.append(Mouth(float(arc[k]), path.points_m[k], vessel, wide, branch, inside))
     return tuple(mouths)
 
 
@@ -131,8 +133,8 @@ class MouthWatch:
         if arc_m > mouth.arc_m + _ENTERED_M and inside:
             self.close = self.missed = False
             return arc_m
-        self.close = past > -_CLOSE_M
-        self.missed = past > _PAST_M or (self.missed and past > -_UPSTREAM_M)
+        self.close = past > -_CLOSE * mouth.wide_m
+        self.missed = past > _PAST_M or (self.missed and past > -_UPSTREAM * mouth.wide_m)
         return min(arc_m, mouth.arc_m)
 
     def _strayed(self, arc_m: float, tip_m: Array) -> bool:

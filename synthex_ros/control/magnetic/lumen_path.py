@@ -48,6 +48,8 @@ class FeedSettings:
         slack_m: how much further where its tip does not follow [m].
         loop_m: fed more than the way along the path by which the wire must lie in a loop: it is
             drawn back until it is half of that [m].
+        loop_share: what is added to that, as a part of the way: at the wall of a bend the wire is
+            longer than the path.
     """
 
     speed_m_s: float = 0.012
@@ -65,6 +67,7 @@ class FeedSettings:
     draw_back_m: float = 0.012
     slack_m: float = 0.06
     loop_m: float = 0.03
+    loop_share: float = 0.15
 
     def __post_init__(self):
         for name in self.__dataclass_fields__:
@@ -220,7 +223,7 @@ class Feeder:
         self._missed = self._looped = False
         self._back_to_m: float | None = None
         self._from_arc_m = 0.0
-        self._zero_m: float | None = None
+        self._start_m: tuple[float, float] | None = None
 
     @property
     def oversteer(self) -> float:
@@ -252,12 +255,13 @@ class Feeder:
             self._best_m, self._fed_at_best_m = arc, insertion_m
         if arc > self._caught_at_m + 8e-3:
             self.attempts, self._caught_at_m = 0, np.inf
-        if self._zero_m is None:
-            self._zero_m = insertion_m - arc
-        slack_m = insertion_m - self._zero_m - arc
-        if slack_m > s.loop_m:
+        if self._start_m is None:
+            self._start_m = (insertion_m, arc)
+        fed_m, way_m = insertion_m - self._start_m[0], arc - self._start_m[1]
+        loop_m = s.loop_m + s.loop_share * max(way_m, 0.0)
+        if fed_m - way_m > loop_m:
             self._looped = True
-        elif slack_m < s.loop_m / 2:
+        elif fed_m - way_m < loop_m / 2:
             self._looped = False
         if path.missed or folded or self._looped:
             self.attempts += not self._missed

@@ -148,12 +148,15 @@ class GoalScore:
         reference_m: what was asked at each truth stamp [m], shape (N, 3); NaN when nothing.
         error_m: distance of the true tip to that [m], shape (N,).
         path_rms_m: over all paths, after settling [m]; NaN without a path.
+        path_end_m: distance of the tip from the end of the last path, when that was over or the
+            run ended [m]; NaN without a path.
     """
 
     targets: list[TargetResult]
     reference_m: Array
     error_m: Array
     path_rms_m: float
+    path_end_m: float = float('nan')
 
 
 def score_goals(
@@ -162,7 +165,7 @@ def score_goals(
     """Score every goal by the true tip [m], shape (N, 3), at `stamps_ns` [ns], shape (N,)."""
     reference = np.full((len(stamps_ns), 3), np.nan)
     targets: list[TargetResult] = []
-    followed = [np.empty(0)]
+    followed, path_end_m = [np.empty(0)], float('nan')
     end_ns = int(stamps_ns[-1]) if len(stamps_ns) else 0
     for goal, stop_ns in goal_spans(goals, end_ns):
         inside = (stamps_ns >= goal.active_ns) & (stamps_ns < stop_ns)
@@ -171,8 +174,10 @@ def score_goals(
             reference[inside] = goal.point_m
             continue
         followed.append(path_errors(goal, stop_ns, stamps_ns, tips_m, rules))
+        if inside.any():
+            path_end_m = float(np.linalg.norm(tips_m[inside][-1] - goal.points_m[-1]))
         if goal.stamps_ns is not None:
             held = np.clip(stamps_ns[inside], goal.stamps_ns[0], goal.stamps_ns[-1])
             reference[inside] = interpolate(goal.stamps_ns, goal.points_m, held)
     error = np.linalg.norm(tips_m - reference, axis=1)
-    return GoalScore(targets, reference, error, rms(np.concatenate(followed)))
+    return GoalScore(targets, reference, error, rms(np.concatenate(followed)), path_end_m)

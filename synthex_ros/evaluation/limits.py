@@ -9,7 +9,9 @@ from dataclasses import dataclass
 AT_LEAST = frozenset({'targets_reached', 'detection_rate', 'dice_mean'})
 """Keys where more is better; for every other key the limit is the greatest value that passes."""
 
-GOAL_KEYS = frozenset({'tip_error_median_mm', 'path_rms_mm', 'landmark_error_mean_mm'})
+GOAL_KEYS = frozenset(
+    {'tip_error_median_mm', 'path_rms_mm', 'path_end_error_mm', 'landmark_error_mean_mm'}
+)
 """A run passes only if at least one of these was measured and held."""
 
 DEFAULT_LIMITS = {

@@ -39,6 +39,7 @@ NAMES = {
     'tip_error_p95_mm': ('Tip error, p95', 'mm', 2),
     'targets_reached': ('Targets reached', '', 0),
     'path_rms_mm': ('Path error, RMS', 'mm', 2),
+    'path_end_error_mm': ('Tip from the end of the path', 'mm', 2),
     'landmark_error_mean_mm': ('Landmark error, mean', 'mm', 2),
     'detection_rate': ('Detection rate', '%', 1),
     'dice_mean': ('Dice, mean', '', 3),

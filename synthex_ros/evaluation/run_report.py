@@ -97,6 +97,7 @@ def _numbers(data: RunData, scores: RunScores) -> dict[str, float | None]:
         'targets': len(targets) if goals is not None else None,
         'targets_reached': sum(t.reached for t in targets) if goals is not None else None,
         'path_rms_mm': goals.path_rms_m * 1e3 if goals is not None else None,
+        'path_end_error_mm': goals.path_end_m * 1e3 if goals is not None else None,
         'detection_rate': landmarks.detection_rate if landmarks is not None else None,
         'landmark_error_mean_mm': summarize(errors_mm).mean,
         'landmark_error_p95_mm': summarize(errors_mm).p95,

@@ -15,9 +15,10 @@ Array = NDArray[np.float64]
 
 TARGET = 'subclavian_artery_left'
 TARGET_BEFORE_END_M = 0.05
-DURATION_S = 90.0
+DURATION_S = 70.0
 RADII = 100
-LAST_S = 5.0
+NEAR_MM = 5.0
+"""A place in a vessel counts as reached from here; within the lumen the wire lies at the wall."""
 
 
 def vessel_task(
@@ -48,9 +49,8 @@ def vessel_task(
         name='aorta',
         title=f'steer a magnetic guidewire through the aorta into the {name}',
         duration_s=DURATION_S,
-        targets=(Goal(DURATION_S - LAST_S, points[-1]),),
         path=tuple(Goal(0.0, point) for point in points),
         timed=False,
         scenario={'sim.latency_s': 0.1, 'control.path_radii_m': str(radii.round(5).tolist())},
-        limits={'tip_error_median_mm': 2.0},
+        limits={'path_end_error_mm': NEAR_MM},
     )

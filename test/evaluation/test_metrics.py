@@ -127,7 +127,10 @@ def test_path_without_times_is_scored_by_its_line():
     stamps = np.arange(0, 5 * S, S // 10)
     path = PathGoal(0, None, np.array([[0.0, 0, 0], [1, 0, 0]]))
     tips = np.tile([0.5, 0.002, 0.0], (len(stamps), 1))
-    assert score_goals([path], stamps, tips, TargetRules()).path_rms_m == pytest.approx(0.002)
+    score = score_goals([path], stamps, tips, TargetRules())
+    assert score.path_rms_m == pytest.approx(0.002)
+    end_m = np.linalg.norm(tips[-1] - path.points_m[-1])
+    assert score.path_end_m == pytest.approx(end_m)
 
 
 def test_truth_with_gaps_does_not_score_what_it_does_not_know():

@@ -18,6 +18,7 @@ from .runs import write_run
 
 KEYS = {
     'tip_error_median_mm', 'tip_error_p95_mm', 'targets', 'targets_reached', 'path_rms_mm',
+    'path_end_error_mm',
     'detection_rate', 'landmark_error_mean_mm', 'dice_mean', 'frames', 'frames_lost',
     'latency_p50_ms', 'latency_p99_ms', 'air_kerma_mgy', 'seed',
 }  # fmt: skip

@@ -18,6 +18,7 @@ import numpy as np
 
 from synthex_ros.control.magnetic.guidewire import GuidewireSettings
 from synthex_ros.control.magnetic.lumen_path import LumenPath
+from synthex_ros.control.magnetic.mouths import MouthWatch
 from synthex_ros.control.magnetic.tip_angle import TipAngleGoal
 from synthex_ros.control.magnetic.wire_model import WireModel
 from synthex_ros.control.reference import TimedPath
@@ -43,7 +44,7 @@ DWELL_S, SCORED_S = 4.0, 0.5
 ANGLES = 20
 PATH_M, SPEED_M_S, PATH_START_S = 0.024, 3e-3, 5.0
 ARM_PATH_M, ARM_SPEED_M_S = 0.012, 0.8e-3
-GIVE_UP_S = 120.0
+GIVE_UP_S, NEAR_M, ARRIVED_TICKS = 120.0, 5e-3, 50
 FLOWS_M_S = {0.0: 0.5, 0.05: 1.0, 0.10: 1.5}
 
 
@@ -93,12 +94,19 @@ def vessel_targets(seed: int) -> list[SeedResult]:
     goal.locate(loop.tip_m())
     start_m = goal.arc_m or 0.0
     loop.controller.goals.add(goal)
-    loop.run(GIVE_UP_S, stop=lambda: goal.arrived)
+    since = 0
+
+    def there() -> bool:
+        nonlocal since
+        since = since + 1 if goal.arrived else 0
+        return since >= ARRIVED_TICKS
+
+    loop.run(GIVE_UP_S, stop=there)
     tips = np.array(loop.log.tip_m)[::10]
     way = float(np.linalg.norm(np.diff(tips, axis=0), axis=1).sum())
-    # in a vessel wider than 5 mm the target is its cross-section
-    near_m = max(5e-3, float(path.radius_m[-1]))
-    reached = float(np.linalg.norm(loop.tip_m() - path.points_m[-1])) <= near_m
+    # within 5 mm along the vessel, anywhere in its cross-section: the wire lies at the wall
+    arc_m, _ = path.nearest(loop.tip_m())
+    reached = path.length_m - arc_m <= NEAR_M and MouthWatch(path).inside(arc_m, loop.tip_m())
     covered = (
         1.0 if reached else (path.nearest(loop.tip_m())[0] - start_m) / (path.length_m - start_m)
     )

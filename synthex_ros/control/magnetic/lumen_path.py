@@ -104,7 +104,7 @@ class LumenPath:
         stops = [point.arc_m for point in path.waypoints] if mode == 'confirm' else []
         self._stops = sorted({*stops, path.length_m})
         self.arc_m: float | None = None
-        self._watch = MouthWatch(path)
+        self._watch, self._inside = MouthWatch(path), True
 
     @property
     def mouth(self) -> Mouth | None:
@@ -138,8 +138,9 @@ class LumenPath:
 
     @property
     def arrived(self) -> bool:
-        """Whether the tip is at the end."""
-        return len(self._stops) == 1 and self.remaining_m <= self.settings.reach_m
+        """Whether the tip is at the end, and in its vessel."""
+        near = self.remaining_m <= self.settings.reach_m
+        return len(self._stops) == 1 and near and self._inside
 
     def confirm(self) -> bool:
         """Let the tip go on from the waypoint where it waits; tell whether it did wait."""
@@ -179,6 +180,7 @@ class LumenPath:
         found = float(np.clip(arcs[best] + np.clip(along, -step, step), 0, arcs[-1]))
         before = found if self.arc_m is None else self.arc_m
         self.arc_m = self._watch.placed(before, found, tip_m)
+        self._inside = self._watch.inside(self.arc_m, tip_m)
         return self.arc_m
 
     def behind(self) -> Array:

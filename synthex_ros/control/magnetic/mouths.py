@@ -129,7 +129,7 @@ class MouthWatch:
             return arc_m
         self._strayed_at_m = None
         past = mouth.past_m(tip_m)
-        inside = self._inside(arc_m, tip_m)
+        inside = self.inside(arc_m, tip_m)
         if arc_m > mouth.arc_m + _ENTERED_M and inside:
             self.close = self.missed = False
             return arc_m
@@ -139,7 +139,7 @@ class MouthWatch:
 
     def _strayed(self, arc_m: float, tip_m: Array) -> bool:
         """Tell whether the tip is in another vessel, until it is back before that place."""
-        inside = self._inside(arc_m, tip_m)
+        inside = self.inside(arc_m, tip_m)
         if self._strayed_at_m is not None:
             if inside and arc_m < self._strayed_at_m - _BACK_M:
                 self._strayed_at_m = None
@@ -156,5 +156,6 @@ class MouthWatch:
         room, radius = (np.interp(arc_m, path.arc_m, a) for a in (path.room_m, path.radius_m))
         return max(float(2 * radius - room), float(radius))
 
-    def _inside(self, arc_m: float, tip_m: Array) -> bool:
+    def inside(self, arc_m: float, tip_m: Array) -> bool:
+        """Tell whether a tip is in the vessel of the path at a place; True if none is known."""
         return not self._off_m(arc_m, tip_m) > self._reach_m(arc_m) + _SLACK_M

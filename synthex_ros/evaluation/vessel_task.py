@@ -14,11 +14,10 @@ from synthex_ros.geometry import make_pose
 Array = NDArray[np.float64]
 
 TARGET = 'subclavian_artery_left'
-TARGET_BEFORE_END_M = 0.05
-DURATION_S = 70.0
+TARGET_BEFORE_END_M = 0.02
+DURATION_S = 75.0
 RADII = 100
-NEAR_MM = 5.0
-"""A place in a vessel counts as reached from here; within the lumen the wire lies at the wall."""
+NEAR_MM = 2.0
 
 
 def vessel_task(
@@ -31,7 +30,7 @@ def vessel_task(
         isocenter_patient_m: isocentre from the middle of the CT, shape (3,) [m].
         tree: which vessels.
         base_m: where the wire enters, in `world`, shape (3,) [m].
-        target: a place of the tree; the path ends 50 mm before it.
+        target: a place of the tree; the path ends 20 mm before it.
 
     Raises:
         ValueError: the CT has no such vessels or the place cannot be reached.

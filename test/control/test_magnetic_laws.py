@@ -179,10 +179,13 @@ def test_a_tip_that_does_not_get_on_is_drawn_back_and_tried_anew():
         low = min(low, insertion)
     assert low < 0.03
     assert feeder.attempts >= 1
-    assert 0.5 < feeder.oversteer < 1.5
+    feeder.attempts = 1
+    assert feeder.oversteer > 1.0
+    feeder.attempts = 2
+    assert feeder.oversteer < 1.0
 
 
-@pytest.mark.parametrize(('room_m', 'patience_m'), [(3e-3, 8e-3), (9e-3, 18e-3)])
+@pytest.mark.parametrize(('room_m', 'patience_m'), [(3e-3, 8e-3), (12e-3, 24e-3)])
 def test_patience_with_a_tip_goes_with_the_room_to_the_wall(room_m, patience_m):
     """In a wide vessel a wire may move to the other wall before its tip gets on."""
     path, fed = LumenPath(straight_path(room_m=room_m)), np.arange(0, 0.03, 1e-4)
@@ -190,7 +193,7 @@ def test_patience_with_a_tip_goes_with_the_room_to_the_wall(room_m, patience_m):
     feeder = Feeder(FeedSettings())
     speeds = [feeder.speed_m_s(path, 0.03 + extra, 0.0, 0.0) for extra in fed]
     drawn_back = fed[np.argmax(np.array(speeds) < 0)]
-    assert drawn_back == pytest.approx(patience_m, rel=0.02)
+    assert drawn_back == pytest.approx(patience_m, abs=2e-4)
 
 
 def test_a_field_that_stays_away_from_where_it_shall_be_draws_the_tip_back():

@@ -12,6 +12,7 @@ from synthex_ros.learning.networks.compact import TrackerNetwork  # noqa: E402
 from synthex_ros.learning.networks.exported import ExportedNetwork  # noqa: E402
 from synthex_ros.learning.networks.registry import (  # noqa: E402
     HEATMAP_STRIDE,
+    build_network,
     parameter_count,
 )
 
@@ -48,7 +49,8 @@ def test_fully_convolutional(size):
 
 
 def test_small_enough_for_a_processor_without_accelerator():
-    assert 0.1e6 < parameter_count(TrackerNetwork()) <= 2.5e6
+    assert 0.1e6 < parameter_count(TrackerNetwork()) <= 0.6e6
+    assert parameter_count(build_network('compact_wide', 2, 2)) <= 2e6
 
 
 @pytest.mark.parametrize('classes', [2, 4])

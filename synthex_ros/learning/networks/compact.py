@@ -12,8 +12,11 @@ from torch import Tensor, nn
 
 from synthex_ros.learning.networks.blocks import Merge, Residual, convolution
 
-WIDTHS = (8, 16, 40, 96, 192)
+WIDTHS = (8, 16, 32, 64, 96)
 """Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input size."""
+
+WIDE = (8, 16, 40, 96, 192)
+"""The same with three times the weights, where maps are small."""
 
 
 class TrackerNetwork(nn.Module):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from synthex_ros.learning.networks.compact import TrackerNetwork
+from synthex_ros.learning.networks.compact import WIDE, TrackerNetwork
 from synthex_ros.learning.networks.instances import InstanceNetwork
 from synthex_ros.learning.networks.transunet import PAPER, SMALL, TransUNet
 
@@ -15,6 +15,7 @@ HEATMAP_STRIDE = 4
 
 NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     'compact': TrackerNetwork,
+    'compact_wide': lambda landmarks, classes: TrackerNetwork(landmarks, classes, WIDE),
     'transunet': lambda landmarks, classes: TransUNet(landmarks, classes, PAPER),
     'transunet_small': lambda landmarks, classes: TransUNet(landmarks, classes, SMALL),
     'instances': InstanceNetwork,

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import numpy as np
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamped
 from nav_msgs.msg import Path
+from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2
 
 from control_node.magnetic import back_distance_m, end_of_line, line_of, lumen_path
 from control_node.params import ControlParams
-from control_node.settings import device_names, teleop_goal
+from control_node.settings import steered_landmarks, teleop_goal
 from synthex_ros.control.frame import TrackedFrame
 from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.reference import (
@@ -39,21 +40,25 @@ def reason_not_to_wait(message: PointCloud2, params: ControlParams) -> str:
     Raises:
         ValueError: a message that is no list of landmarks, or has no tip.
     """
-    score = float(_tip_row(message, params)['score'])
+    score = _tip(message, params)[1]
     if not score > 0:
         return 'lost'
     return 'low_score' if score < params.min_score else ''
 
 
-def _tip_row(message: PointCloud2, params: ControlParams) -> np.void:
+def _tip(message: PointCloud2, params: ControlParams) -> tuple[NDArray[np.float64], float]:
+    """Return (u, v) [px] of the point that is steered, shape (2,), and its score.
+
+    It is one landmark, or the middle of all of a device without tether.
+    """
     rows = messages.from_landmarks(message)
-    tip_id = device_names(params)[1]
-    tips = rows[rows['id'] == tip_id]
-    if len(tips) != 1:
-        raise ValueError(
-            f'landmarks must have id {tip_id} (the tip) once, got ids {rows["id"].tolist()}'
-        )
-    return tips[0]
+    for landmark in steered_landmarks(params):
+        if np.sum(rows['id'] == landmark) != 1:
+            raise ValueError(
+                f'landmarks must have id {landmark} (the tip) once, got ids {rows["id"].tolist()}'
+            )
+    tips = rows[np.isin(rows['id'], steered_landmarks(params))]
+    return np.array([tips['u'].mean(), tips['v'].mean()], float), float(tips['score'].min())
 
 
 def tracked_frame(
@@ -64,7 +69,7 @@ def tracked_frame(
     Raises:
         ValueError: a message that contradicts itself.
     """
-    tip_row = _tip_row(parts['landmarks'], params)
+    pixel, score = _tip(parts['landmarks'], params)
     pose: PoseStamped = parts['pose']
     measured: PoseWithCovarianceStamped = parts['measured_cp']
     for name, message in (('carm/pose', pose), ('tracker/measured_cp', measured)):
@@ -78,8 +83,8 @@ def tracked_frame(
     return TrackedFrame(
         stamp_ns,
         view=View(geometry, messages.pose_matrix(pose.pose)),
-        tip_px=np.array([tip_row['u'], tip_row['v']], float),
-        score=float(tip_row['score']),
+        tip_px=pixel,
+        score=score,
         tip_world_m=tip[:3, 3],
         covariance_m2=covariance,
         shape_world_m=shape,

@@ -87,6 +87,8 @@ def _swimmer(params: ControlParams, parameters: Any, common: dict[str, Any]) -> 
     settings = replace(
         own,
         gain_hz=params.swim_gain_hz,
+        speed_max_m_s=params.swim_speed_m_s,
+        press_n=params.press_n,
         field_t=field_t,
         force_max_n=params.force_max_n,
     )

@@ -23,6 +23,7 @@ from synthex_ros.control.frame import TrackedFrame
 from synthex_ros.control.magnetic.controller import MagneticAnswer, MagneticController
 from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.pairing import StampPairs
+from synthex_ros.control.reference import TargetGoal
 from synthex_ros.ros import messages, qos, topics
 from synthex_ros.ros.diagnostics import OK, WARN, Report
 from synthex_ros.ros.managed_node import ManagedNode, run
@@ -187,6 +188,8 @@ class ControlNode(ManagedNode):
         if frame.tip_world_m is not None and np.all(np.isfinite(frame.tip_world_m)):
             self._point_m = frame.tip_world_m
         answer = self.controller.answer(frame, now_ns)
+        if self.params.hold_at_start and answer.kind == 'idle' and frame.tip_world_m is not None:
+            self.controller.goals.add(TargetGoal(frame.tip_world_m))
         self._send(answer, frame.stamp_ns)
         self._ages_s.append((now_ns - frame.stamp_ns) * 1e-9)
         self._answered += 1

@@ -21,7 +21,7 @@ class ControlParams:
     controller: str = choice('continuum', CONTROLLERS, 'family of the device that is steered')
     device: str = choice('continuum', tuple(DEVICES), 'device that is steered')
     tip_landmark: int = bounded(
-        -1, -1, 63, 'id of the tip among the landmarks; -1 is the last of the device'
+        -1, -1, 63, 'id of the tip; -1 is the last, of a device without tether the middle of all'
     )
 
     device_base_pose: tuple[float, ...] = numbers(
@@ -58,6 +58,7 @@ class ControlParams:
     path_speed_m_s: float = bounded(0.002, 1e-5, 0.05, 'speed on paths without times')
     path_start_tolerance_m: float = bounded(0.001, 1e-4, 0.02, 'start reached, path may begin')
     path_jump_speed_m_s: float = bounded(0.02, 1e-4, 1.0, 'timed segments above it are jumps')
+    hold_at_start: bool = flag(False, 'stay where first seen until there is a goal')
     teleop_timeout_s: float = bounded(0.3, 0.05, 5.0, 'age at which a velocity no longer counts')
     teleop_max_speed_m_s: float = bounded(0.02, 1e-4, 0.1, 'highest speed of the reference')
     teleop_leash_m: float = bounded(0.005, 5e-4, 0.05, 'how far the reference may run ahead')
@@ -88,6 +89,8 @@ class ControlParams:
     )
     force_max_n: float = bounded(1e-3, 1e-7, 1.0, 'largest magnetic force commanded [N]')
     swim_gain_hz: float = bounded(2.5, 0.1, 20.0, 'rate of approach of a device without tether')
+    swim_speed_m_s: float = bounded(0.02, 1e-4, 1.0, 'its highest speed [m/s]')
+    press_n: float = bounded(3e-6, 0.0, 0.01, 'force that keeps it on the wall [N]')
     feed_speed_m_s: float = bounded(0.012, 1e-4, 0.03, 'speed of a wire on paths without times')
     path_radii_m: str = text(
         '[]', 'of the vessel at even steps along paths without times, as a YAML list [m]'

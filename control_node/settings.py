@@ -69,6 +69,14 @@ def device_names(params: ControlParams) -> tuple[tuple[str, ...], int]:
     return kind.joint_names, len(kind.landmark_names) - 1 if tip < 0 else tip
 
 
+def steered_landmarks(params: ControlParams) -> tuple[int, ...]:
+    """Return the ids of the landmarks in the middle of which is what a goal is about."""
+    kind = device_kind(params.device)
+    if kind.in_fluid and params.tip_landmark < 0:
+        return tuple(range(len(kind.landmark_names)))
+    return (device_names(params)[1],)
+
+
 def teleop_goal(params: ControlParams) -> TeleopGoal:
     """Return a new goal that a hand moves."""
     return TeleopGoal(params.teleop_timeout_s, params.teleop_max_speed_m_s, params.teleop_leash_m)

@@ -12,7 +12,7 @@ from sim_node.params import SimParams
 from sim_node.publisher import SimPublisher
 from sim_node.settings import room_settings
 from synthex_ros.ros import messages, qos, topics
-from synthex_ros.ros.diagnostics import ERROR, Report
+from synthex_ros.ros.diagnostics import ERROR, WARN, Report
 from synthex_ros.ros.managed_node import ManagedNode, run
 from synthex_ros.simulation.build import build_room
 from synthex_ros.simulation.carm_axes import NAMES as CARM_JOINTS
@@ -52,6 +52,7 @@ class SimNode(ManagedNode):
             params, self.simulator, self._wall_ns, self.publisher.clock, self._on_unanswered
         )
         self._silences = self._unanswered = 0
+        self._not_followed = ''
         self._started = False
         self.diagnostics.add('simulation', self._report)
         self._listen()
@@ -84,6 +85,9 @@ class SimNode(ManagedNode):
             values['incomplete_commands'] = self.field_input.incomplete
         if self.device.fault:
             return Report(self.device.fault, values, ERROR)
+        trouble = self._not_followed or self.device.trouble
+        if trouble:
+            return Report(trouble, values, WARN)
         return Report('running' if self._started else 'waiting for subscribers', values)
 
     def _listen(self) -> None:
@@ -142,12 +146,11 @@ class SimNode(ManagedNode):
         if not self.clockwork.answer(stamp_ns):
             return
         reason = follow(self.clockwork.now_ns() * 1e-9)
+        self._not_followed = '' if reason is None else f'command rejected, device held: {reason}'
         if reason is None:
             self.simulator.commanded()
         else:
-            self.get_logger().warning(
-                f'command rejected, device held: {reason}', throttle_duration_sec=1.0
-            )
+            self.get_logger().warning(self._not_followed, throttle_duration_sec=1.0)
         if self.params.time_mode == 'lockstep':
             self.clockwork.turn()
 
@@ -211,7 +214,8 @@ class SimNode(ManagedNode):
 
     def _on_silence(self, silent_s: float) -> None:
         self._silences += 1
-        self.get_logger().warning(f'no command for {silent_s:.2f} s: device held')
+        self._not_followed = f'no command for {silent_s:.2f} s: device held'
+        self.get_logger().warning(self._not_followed)
 
     def _on_unanswered(self, stamp_ns: int, waited_s: float) -> None:
         self._unanswered += 1
@@ -220,6 +224,7 @@ class SimNode(ManagedNode):
             f'frame {stamp_ns * 1e-9:.3f} s had no answer in {waited_s:g} s: '
             'is a controller running?'
         )
+        self._not_followed = reason
         self.get_logger().error(reason)
         if self.params.answer_policy == 'fail':
             self.clockwork.paused = True

@@ -32,7 +32,8 @@ def class_names(device: str) -> tuple[str, str]:
 class TruthBackend:
     """Answer each delivered frame with the truth of its exposure, or truth with noise.
 
-    The noise moves tip and last landmark alike, as one wrong finding would.
+    The noise moves tip and last landmark alike, as one wrong finding would; of a device without
+    tether it moves all landmarks.
 
     Args:
         node: owner of the subscriptions.
@@ -65,7 +66,9 @@ class TruthBackend:
         self._parts = FrameParts(tuple(sources))
         for kind, (message_type, topic, profile) in sources.items():
             node.subscribe(message_type, topic, self._keeper(kind), profile)
-        publisher.names(class_names(params.device), device_kind(params.device).landmark_names)
+        known = device_kind(params.device)
+        self._moved = slice(None) if known.in_fluid else slice(-1, None)
+        publisher.names(class_names(params.device), known.landmark_names)
 
     def _keeper(self, kind: str):
         def keep(message) -> None:
@@ -83,18 +86,18 @@ class TruthBackend:
         self._publisher.centerline(stamp_ns, messages.from_path(parts['centerline'])[0])
         pose = messages.pose_matrix(parts['tip'].pose)
         if self._sigma_m > 0:
-            pose, pixels[-1] = self._disturbed(pose, pixels[-1], parts)
+            pose, pixels[self._moved] = self._disturbed(pose, pixels[self._moved], parts)
         sigma_m = max(self._sigma_m, _SIGMA_M)
         self._publisher.tip(stamp_ns, pose, sigma_m**2 * np.eye(3))
         self._publisher.landmarks(stamp_ns, pixels, landmarks['score'])
         self._statistics.answer(False, '', 0.0, 0.0)
 
-    def _disturbed(self, pose: Array, pixel: Array, parts: dict) -> tuple[Array, Array]:
-        """Return the tip's pose and its pixel, both moved by the same random vector."""
+    def _disturbed(self, pose: Array, pixels: Array, parts: dict) -> tuple[Array, Array]:
+        """Return the tip's pose and its pixels, (N, 2), all moved by the same random vector."""
         view = View(
             messages.geometry_from_camera_info(parts['camera_info'], _ANY_DISTANCE_M),
             messages.pose_matrix(parts['pose'].pose),
         )
         moved = pose.copy()
         moved[:3, 3] += self._sigma_m * self._rng.standard_normal(3)
-        return moved, pixel + view.project(moved[:3, 3]) - view.project(pose[:3, 3])
+        return moved, pixels + view.project(moved[:3, 3]) - view.project(pose[:3, 3])

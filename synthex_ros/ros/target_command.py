@@ -39,6 +39,7 @@ def run_target(args: argparse.Namespace) -> int:
     from geometry_msgs.msg import PoseStamped
     from rclpy.context import Context
     from rclpy.duration import Duration
+    from rich.console import Console
 
     from synthex_ros.geometry import make_pose
     from synthex_ros.ros import messages, qos, topics
@@ -69,4 +70,5 @@ def run_target(args: argparse.Namespace) -> int:
         executor.shutdown()
         node.destroy_node()
         rclpy.shutdown(context=context)
+    Console(highlight=False).print(f'target {point} m sent on domain {domain}')
     return 0

@@ -82,6 +82,19 @@ class ArmDrive:
         """Always '': the arm's own guard stops it, and it goes on from there."""
         return ''
 
+    @property
+    def trouble(self) -> str:
+        """Why the magnet does not make the field that is wanted, '' if it does or is on its way.
+
+        A miss of half the field counts; smaller ones show in `report`.
+        """
+        wish, made = self._wish, self._made
+        if wish is None or made is None or self._approach is not None:
+            return ''
+        wanted_t = float(np.linalg.norm(wish.field_t))
+        missed_t = float(np.linalg.norm(made.field_residual_t))
+        return f'magnet: {made.reason}' if missed_t > wanted_t / 2 > 0 else ''
+
     def modelled_field_t(self, point_m: Array) -> Array:
         """Return the field of the magnet where the joints say it is, shape (3,) [T]."""
         return self.source.field_t(np.asarray(point_m, float)[None])[0]
@@ -169,6 +182,8 @@ class ArmDrive:
     def report(self) -> dict[str, object]:
         """Return what diagnostics show."""
         made, state = self._made, self.plant.state
+        if self._wish is None or not np.any(self._wish.field_t):
+            made = None
         return {
             'allocation': 'no field' if made is None else made.status,
             'allocation_reason': '' if made is None or made.status == REACHED else made.reason,

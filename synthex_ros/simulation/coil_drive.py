@@ -77,6 +77,14 @@ class CoilDrive:
         return f'coil watch: {seen.reason}'
 
     @property
+    def trouble(self) -> str:
+        """Which coils are done without, and why."""
+        seen, tripped = self._seen, self.plant.state.tripped
+        parts = [seen.reason] if seen is not None and seen.failed else []
+        parts += [f'{name} is switched off by heat' for name in tripped]
+        return f'done without: {"; ".join(parts)}' if parts else ''
+
+    @property
     def lost(self) -> tuple[str, ...]:
         """Coils that do without current: failed, or switched off because of heat."""
         failed = () if self._seen is None else self._seen.failed

@@ -107,6 +107,11 @@ class DrivenDevice:
         """Go to the state in which nothing drives the device; here that is to hold it."""
         self.hold()
 
+    @property
+    def trouble(self) -> str:
+        """What a person should know although the device goes on, '' for nothing."""
+        return ''
+
     def report(self) -> dict[str, object]:
         """Return what diagnostics show beside faults and rejections."""
         return {}

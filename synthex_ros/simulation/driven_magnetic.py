@@ -156,6 +156,11 @@ class DrivenMagnetic(DrivenDevice):
             if self.drive.fault and not self.fault:
                 self.trip(self.drive.fault)
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with what makes the field, '' for nothing."""
+        return self.drive.trouble
+
     def report(self) -> dict[str, object]:
         """Return what diagnostics show of field and wall."""
         field_mt = 1e3 * self.drive.modelled_field_t(self.point_m)

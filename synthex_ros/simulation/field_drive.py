@@ -74,6 +74,10 @@ class FieldDrive(Protocol):
     def fault(self) -> str:
         """Why the drive must not go on, '' if it may."""
 
+    @property
+    def trouble(self) -> str:
+        """What a person should know although the drive goes on, '' for nothing."""
+
     def modelled_field_t(self, point_m: Array) -> Array:
         """Return what the measured currents or joints should make at a point, shape (3,) [T]."""
 

@@ -255,7 +255,9 @@ def test_meshes_are_closed_and_weigh_what_the_body_weighs(kind):
         drawn = body.mesh.volume_m3() * density_g_cm3(body.material) * 1e3
         assert drawn == pytest.approx(plant.density_kg_m3 * plant.volume_m3, rel=0.01)
     line = plant.centerline(pose)
-    np.testing.assert_allclose(line[-1], plant.tip_pose(pose)[:3, 3], atol=1e-12)
+    np.testing.assert_allclose(line[1], plant.tip_pose(pose)[:3, 3], atol=1e-12)
+    front = plant.tip_pose(pose) @ [0, 0, plant.half_length_m(), 1]
+    np.testing.assert_allclose(line[-1], front[:3], atol=1e-12)
     assert plant.landmarks(pose).shape[1] == 3
     assert len(plant.limits.names) == 0
     assert plant.command([]).size == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -110,6 +110,16 @@ class ArmParameters:
         if self.link_radius_m <= 0:
             raise ValueError(f'link_radius_m must be positive, got {self.link_radius_m:g}')
         _ = self.limits
+
+    def with_rotating_hand(self, turns: int = 60) -> ArmParameters:
+        """Return the same arm with a hand that turns its magnet so often either way.
+
+        So is the manipulator of Mahoney and Abbott (Int. J. Robot. Res. 35 (2016) 129): with
+        stops in its wrist a body that rolls would have to be let go every few millimetres.
+        """
+        end = 2 * math.pi * turns
+        lower, upper = (*self.lower_rad[:6], -end), (*self.upper_rad[:6], end)
+        return replace(self, lower_rad=lower, upper_rad=upper)
 
     @property
     def limits(self) -> JointLimits:

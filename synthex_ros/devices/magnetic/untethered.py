@@ -43,7 +43,7 @@ WEIGHT_WORLD_M_S2 = np.array([0.0, 9.81, 0.0])
 
 @dataclass(frozen=True)
 class UntetheredState(DeviceState):
-    """State of a body without joints; its tip is its front.
+    """State of a body without joints; its tip is its centre, which is what a goal is about.
 
     Attributes:
         position_base_m: centre in `device_base`, shape (3,) [m].
@@ -160,7 +160,7 @@ class UntetheredPlant(ABC, Generic[ParametersT]):
             time_s=self._steps * TIME_STEP_S,
             joints=np.zeros(0),
             velocities=np.zeros(0),
-            tip_base=self._tip_base(),
+            tip_base=self.base_from_body(),
             position_base_m=self._position.copy(),
             velocity_base_m_s=self._velocity.copy(),
             spin_rad_s=self._spin.copy(),
@@ -318,10 +318,6 @@ class UntetheredPlant(ABC, Generic[ParametersT]):
         """Return the body's frame in `device_base`, shape (4, 4) [m]."""
         return make_pose(self._attitude, self._position)
 
-    def _tip_base(self) -> Array:
-        front = self._position + self.half_length_m() * self._attitude[:, 2]
-        return make_pose(self._attitude, front)
-
     def centerline(self, world_from_device_base: ArrayLike) -> Array:
         """Return back, centre and front of the body in `world`, shape (3, 3) [m]."""
         along = self.half_length_m() * self._attitude[:, 2]
@@ -329,5 +325,5 @@ class UntetheredPlant(ABC, Generic[ParametersT]):
         return transform_points(world_from_device_base, points)
 
     def tip_pose(self, world_from_device_base: ArrayLike) -> Array:
-        """Return the true pose of the front in `world`, shape (4, 4) [m]."""
-        return np.asarray(world_from_device_base, float) @ self._tip_base()
+        """Return the true pose of the centre in `world`, shape (4, 4) [m]."""
+        return np.asarray(world_from_device_base, float) @ self.base_from_body()

@@ -23,6 +23,8 @@ class Demo:
 DEMOS = {
     'continuum': Demo('chest_cm.yaml', 'demo', Path('out/demo')),
     'magnetic': Demo('guidewire_in_aorta.yaml', 'aorta', Path('out/demo_magnetic')),
+    'droplet': Demo('droplet_coils.yaml', 'flow', Path('out/demo_droplet')),
+    'robot': Demo('soft_robot_in_vessel.yaml', 'flow', Path('out/demo_robot')),
 }
 
 
@@ -33,15 +35,16 @@ def register(subparsers: Any) -> None:
         'demo',
         help='steer a manipulator in a chest CT and write a report',
         description='Run the closed loop over ROS 2 and write bag, report.html, report.json and '
-        'a preview. `demo magnetic` steers a magnetic guidewire through the aorta. Overrides: '
+        'a preview. `demo magnetic` steers a magnetic guidewire through the aorta, `demo droplet` '
+        'and `demo robot` move a ferrofluid droplet and a soft robot against flow. Overrides: '
         'seed:=3 tracker:=ground_truth sim.latency_s:=0.1',
     )
     parser.add_argument(
-        'overrides', nargs='*', metavar='continuum|magnetic|key:=value',
+        'overrides', nargs='*', metavar='continuum|magnetic|droplet|robot|key:=value',
         help='which demo, and settings to change',
     )  # fmt: skip
     parser.add_argument('--scenario', default='', help='YAML file or name')
-    parser.add_argument('--task', default='', help='demo, CM-1, CM-2 or aorta')
+    parser.add_argument('--task', default='', help='demo, CM-1, CM-2, aorta or flow')
     parser.add_argument('--out', type=Path, help='folder to write (default out/demo...)')
     parser.add_argument('--verbose', action='store_true', help='show what the nodes print')
     parser.set_defaults(handler=run_demo)

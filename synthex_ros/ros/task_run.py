@@ -17,7 +17,9 @@ from synthex_ros.anatomy import load_volume
 from synthex_ros.anatomy.samples import load_sample
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
+from synthex_ros.devices.registry import device_kind, device_parameters
 from synthex_ros.errors import SynthexError
+from synthex_ros.evaluation.flow_task import flow_task, place_in_tube
 from synthex_ros.evaluation.goals import TargetRules
 from synthex_ros.evaluation.report import write_report
 from synthex_ros.evaluation.run_report import RunReport
@@ -27,9 +29,12 @@ from synthex_ros.geometry import pose_from_parameters
 from synthex_ros.ros.bringup import Scenario, load_scenario
 from synthex_ros.ros.conductor import Conductor, Progress
 from synthex_ros.ros.graph import Graph, GraphError
+from synthex_ros.ros.parameters import mapping
+from synthex_ros.simulation.build import VESSEL_PHANTOM
 
-VESSEL_TASK = 'aorta'
-"""The task that is planned in the vessels of the scenario's CT."""
+VESSEL_TASK, FLOW_TASK = 'aorta', 'flow'
+"""Tasks that follow from the vessels of the scenario."""
+OTHER_TASKS = (VESSEL_TASK, FLOW_TASK)
 
 _STILL_TIMEOUT_S = 60.0
 _DRAIN_S = 0.5
@@ -60,7 +65,7 @@ def prepare(
     """Return the run of a task; an earlier bag of the same task in `out` is replaced.
 
     Args:
-        name: key of `TASKS`.
+        name: key of `TASKS`, or one of `OTHER_TASKS`.
         out: folder to write into.
         scenario: path or name of the scenario.
         overrides: `key:=value` texts; they win over what the task asks for.
@@ -68,12 +73,16 @@ def prepare(
     Raises:
         ValueError: an unknown task, or an override that does not fit.
     """
-    if name not in (*TASKS, VESSEL_TASK):
-        raise ValueError(f'task must be one of {", ".join(TASKS)}, {VESSEL_TASK}, got {name!r}')
+    if name not in (*TASKS, *OTHER_TASKS):
+        known = ', '.join((*TASKS, *OTHER_TASKS))
+        raise ValueError(f'task must be one of {known}, got {name!r}')
     bag = out / 'bag'
     plain = load_scenario(scenario, overrides)
     sim = plain.node('sim').parameters
-    task = _task(name, sim, int(plain.settings['seed']))
+    if name == FLOW_TASK:
+        task = _flow_task(sim, plain.node('control').parameters)
+    else:
+        task = _task(name, sim, int(plain.settings['seed']))
     asked = ['time_mode:=lockstep']
     asked += [f'{key}:={json.dumps(value)}' for key, value in task.scenario.items()]
     asked += overrides
@@ -91,6 +100,25 @@ def _task(name: str, sim: dict[str, Any], seed: int) -> Task:
         place = sim['isocenter_patient_m']
         return vessel_task(sim['anatomy'], place, sim['vessels'], _base(sim)[:3, 3])
     return TASKS[name](_kinematics(sim), _base(sim), seed)
+
+
+def _flow_task(sim: dict[str, Any], control: dict[str, Any]) -> Task:
+    """Return the task of a body without tether in the tube of the scenario.
+
+    Raises:
+        ValueError: another device, or no tube.
+    """
+    device = sim['device']
+    if not device_kind(device).in_fluid or sim['vessels'] != 'tube':
+        raise ValueError(
+            f'task {FLOW_TASK} needs a device without tether in vessels: tube, '
+            f'got {device} in vessels: {sim["vessels"]}'
+        )
+    settings = mapping(sim['device_settings'], 'device_settings')
+    room_m = sim['vessel_radius_m'] - device_parameters(device, settings).radius_m
+    entry = pose_from_parameters(sim['vessel_pose'][:3], sim['vessel_pose'][3:])
+    start, upstream = place_in_tube(entry, _base(sim)[:3, 3], room_m, sim['flow_m_s'])
+    return flow_task(device, start, upstream, control['swim_speed_m_s'])
 
 
 def _kinematics(sim: dict[str, Any]) -> ContinuumKinematics:
@@ -118,7 +146,7 @@ def _provenance(scenario: Scenario, task: Task) -> dict[str, str]:
         'task': task.name,
         'limits': json.dumps(task.limits),
         'config_sha256': hashlib.sha256(config.encode()).hexdigest(),
-        'ct_sha256': load_volume(anatomy).sha256(),
+        'ct_sha256': '' if anatomy == VESSEL_PHANTOM else load_volume(anatomy).sha256(),
         'model_sha256': _model_sha256(scenario),
         'git_revision': _git_revision(),
     }

@@ -12,6 +12,14 @@ from synthex_ros.geometry import View
 
 Array = NDArray[np.float64]
 
+PROBLEMS = {
+    'lost': 'the tracker does not see the device',
+    'low_score': 'the tracker is not sure enough of the tip',
+    'incomplete': 'parts of the frame did not come',
+    'bad_message': 'a part of the frame makes no sense',
+}
+"""Problems of a frame, in words."""
+
 
 @dataclass(frozen=True)
 class TrackedFrame:
@@ -61,7 +69,7 @@ class FrameRules:
     def measurement(self, frame: TrackedFrame) -> TipMeasurement | tuple[str, str]:
         """Return the measurement, or (kind, reason) why the frame may not move the device."""
         if frame.problem:
-            return frame.problem, frame.problem
+            return frame.problem, PROBLEMS.get(frame.problem, frame.problem)
         view, pixel, tip, cov = frame.view, frame.tip_px, frame.tip_world_m, frame.covariance_m2
         if view is None or pixel is None or tip is None or cov is None:
             return 'incomplete', 'view, landmark, tip or covariance is missing'

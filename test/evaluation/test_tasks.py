@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
+from synthex_ros.evaluation.flow_task import flow_task, place_in_tube
 from synthex_ros.evaluation.tasks import TASKS, circle
 from synthex_ros.geometry import invert_pose, pose_from_parameters, transform_points
 
@@ -49,3 +50,28 @@ def test_circle_has_its_radius_speed_and_plane():
     assert np.allclose(points[:, 2], 3)
     speed = np.linalg.norm(np.diff(points, axis=0), axis=1) / np.diff(times)
     assert np.allclose(speed, 0.002, rtol=1e-3)
+
+
+@pytest.mark.parametrize('speed_m_s', [0.0012, 0.02])
+def test_flow_task_goes_against_the_flow_at_a_speed_that_the_controller_may_ask_for(speed_m_s):
+    start, upstream = np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.0, -1.0])
+    task = flow_task('soft_robot', start, upstream, speed_m_s)
+    goals = (*task.targets, *task.path)
+    times = np.array([goal.time_s for goal in goals])
+    points = np.array([goal.position_world_m for goal in goals])
+    assert np.all(np.diff(times) > 0)
+    assert times[-1] < task.duration_s
+    assert np.allclose(points[:, :2], start[:2])
+    steps = -np.diff(points[:, 2])
+    assert np.all(steps >= 0)
+    assert steps[0] < speed_m_s * (times[1] - times[0])
+    assert np.all(steps[2:] <= 0.71 * speed_m_s * np.diff(times)[2:] + 1e-12)
+    assert 0.010 < points[0, 2] - points[-1, 2] < 0.020
+
+
+def test_body_rests_on_the_posterior_wall_of_its_tube():
+    entry = pose_from_parameters((0.0, 0.01, -0.06), (0.0, 0.0, 0.0))
+    start, upstream = place_in_tube(entry, (0.001, 0.011, 0.015), 2e-3, 0.01)
+    np.testing.assert_allclose(start, [0.0, 0.012, 0.015], atol=1e-12)
+    np.testing.assert_allclose(upstream, [0, 0, -1])
+    assert place_in_tube(entry, (0, 0, 0), 2e-3, -0.01)[1][2] == 1

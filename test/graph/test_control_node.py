@@ -183,6 +183,18 @@ def test_idle_lost_and_unsure_frames_hold_the_measured_joints(lockstep):
     assert node.controller.rejections == {'lost': 1, 'low_score': 1}
 
 
+def test_device_is_held_where_first_seen_where_that_is_asked_for(graph):
+    node, rig = graph(time_mode='lockstep', use_sim_time=True, hold_at_start=True)
+    rig.answered(10**9)
+    rig.answered(10**9 + FRAME_NS)
+    assert node.controller.goals.mode == 'target'
+    start = tip_of(HOME)
+    assert np.linalg.norm(node.controller.goals.active.at(10**9, start)[0] - start) < 1e-3
+    rig.aim(tip_of([0.03, 0.1, 1e-3, -1e-3]))
+    rig.spin(lambda: node.controller.goals.waiting)
+    assert rig.answered(10**9 + 2 * FRAME_NS).position[0] > HOME[0]
+
+
 def test_frame_whose_tip_never_comes_is_answered_with_a_hold(lockstep):
     node, rig = lockstep
     answer = rig.answered(10**9, score=0.9, measured=False)

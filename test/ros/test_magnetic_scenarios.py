@@ -1,16 +1,19 @@
 """Scenarios of magnetic devices: names decide, values reach the nodes that have them."""
 
+import numpy as np
 import pytest
 import yaml
 
 from control_node.magnetic import build_magnetic_controller, end_of_line, lumen_path
 from control_node.params import ControlParams
-from control_node.settings import build_controller, device_names
+from control_node.settings import build_controller, device_names, steered_landmarks
 from sim_node.params import SimParams
 from sim_node.settings import room_settings
 from synthex_ros import resources
 from synthex_ros.ros import parameters
 from synthex_ros.ros.bringup import SCENARIOS, load_scenario
+from synthex_ros.ros.demo import DEMOS
+from synthex_ros.ros.task_run import FLOW_TASK, prepare
 
 MAGNETIC = sorted({name for device, name in SCENARIOS.items() if device != 'continuum'})
 
@@ -67,6 +70,36 @@ def test_tip_is_the_last_landmark_of_the_device():
         assert device_names(params)[1] == tip
 
 
+def test_goal_of_a_device_without_tether_is_about_its_middle():
+    landmarks = {
+        device: steered_landmarks(ControlParams(device=device))
+        for device in ('continuum', 'guidewire', 'soft_robot', 'droplet', 'sphere')
+    }
+    assert [landmarks[name] for name in ('continuum', 'guidewire')] == [(1,), (1,)]
+    assert [landmarks[name] for name in ('droplet', 'sphere')] == [(0,), (0,)]
+    assert landmarks['soft_robot'] == (0, 1)
+    assert steered_landmarks(ControlParams(device='soft_robot', tip_landmark=0)) == (0,)
+
+
+@pytest.mark.parametrize('name', ['droplet', 'robot'])
+def test_demo_of_a_device_without_tether_stays_in_view_and_in_reach(name, tmp_path):
+    run = prepare(DEMOS[name].task, tmp_path, DEMOS[name].scenario)
+    points = np.array([g.position_world_m for g in (*run.task.targets, *run.task.path)])
+    room = room_settings(parameters.build(SimParams, values(run.scenario, 'sim')))
+    view = room.carm.view()
+    assert all(view.geometry.contains(view.project(point)) for point in points)
+    assert np.linalg.norm(points, axis=1).max() < 0.03
+    assert run.scenario.settings['time_mode'] == 'lockstep'
+
+
+def test_flow_task_needs_a_device_without_tether_in_a_tube(tmp_path):
+    for scenario, override in (
+        ('guidewire_in_aorta.yaml', 'seed:=1'), ('droplet_coils.yaml', 'vessels:=procedural'),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match='needs a device without tether in vessels: tube'):
+            prepare(FLOW_TASK, tmp_path, scenario, [override])
+
+
 def test_path_without_times_stops_at_waypoints_until_confirmed():
     path = lumen_path([[0, 0, 0], [0, 0, 0.16]], ControlParams(path_mode='confirm'))
     stops = []
@@ -82,8 +115,6 @@ def test_path_without_times_stops_at_waypoints_until_confirmed():
 
 
 def test_point_behind_the_tip_is_measured_along_the_wire():
-    import numpy as np
-
     line = np.array([[0, 0, 0], [0, 0, 0.03], [0, 0.02, 0.03]])
     back, tip = end_of_line(line, 0.025)
     np.testing.assert_allclose(back, [0, 0, 0.025])

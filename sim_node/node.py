@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from sim_node.clockwork import Clockwork
 from sim_node.field_input import FieldInput, Follow
+from sim_node.lateness import Lateness
 from sim_node.params import SimParams
 from sim_node.publisher import SimPublisher
 from sim_node.settings import room_settings
@@ -52,7 +55,8 @@ class SimNode(ManagedNode):
             params, self.simulator, self._wall_ns, self.publisher.clock, self._on_unanswered
         )
         self._silences = self._unanswered = 0
-        self._not_followed = ''
+        self._not_followed, self._turned_s = '', 0.0
+        self._lateness = Lateness(self.simulator, params.time_mode)
         self._started = False
         self.diagnostics.add('simulation', self._report)
         self._listen()
@@ -73,6 +77,7 @@ class SimNode(ManagedNode):
             'frames_exposed': self.room.exposures,
             'frames_lost_in_channel': self.simulator.frames_lost,
             'frames_skipped': self.simulator.skipped,
+            'time_left_out_s': f'{self.simulator.left_out_s:.2f}',
             'commands_accepted': self.device.accepted,
             'silences': self._silences,
             'unanswered_frames': self._unanswered,
@@ -85,7 +90,10 @@ class SimNode(ManagedNode):
             values['incomplete_commands'] = self.field_input.incomplete
         if self.device.fault:
             return Report(self.device.fault, values, ERROR)
-        trouble = self._not_followed or self.device.trouble
+        late = self._lateness.finding()
+        if late:
+            self.get_logger().warning(late, throttle_duration_sec=10.0)
+        trouble = late or self._not_followed or self.device.trouble
         if trouble:
             return Report(trouble, values, WARN)
         return Report('running' if self._started else 'waiting for subscribers', values)
@@ -117,7 +125,10 @@ class SimNode(ManagedNode):
                 return
             self.clockwork.start()
             self._started = True
+        if time.monotonic() - self._turned_s < _TURN_S / 2:
+            return  # a timer that is always late is called in a row, and commands would starve
         self.clockwork.turn()
+        self._turned_s = time.monotonic()
 
     def _ready(self) -> bool:
         if self.publisher.image_subscribers < self.params.wait_for_subscribers:

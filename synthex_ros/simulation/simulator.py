@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
 from synthex_ros.simulation.channel import FrameChannel
 from synthex_ros.simulation.room import Exposure, Room
+
+LONGEST_STEP_S = 0.1
+"""By so much the room moves on at once while time runs by itself [s]."""
 
 
 class Sink(Protocol):
@@ -38,6 +42,12 @@ class Simulator:
         period_ns: time between exposures [ns].
         command_timeout_s: longest silence of the controller [s].
         sink: who is told.
+
+    Attributes:
+        now_ns: present time [ns].
+        beam_on: exposures are made.
+        skipped: exposures left out because the imager was late.
+        left_out_s: time that passed without the room, because it was late [s].
     """
 
     def __init__(
@@ -63,6 +73,7 @@ class Simulator:
         self._pulse = False
         self.beam_on = True
         self.skipped = 0
+        self.left_out_s = 0.0
         self._channel.clear()
 
     @property
@@ -90,13 +101,15 @@ class Simulator:
         """Let everything up to `now_ns` [ns] happen; return the stamp of a delivered frame [ns].
 
         An exposure that is more than a period late is skipped, not caught up: an imager that
-        cannot keep its rate drops frames, it does not let them pile up.
+        cannot keep its rate drops frames, it does not let them pile up. So with the room: it
+        moves on by `LONGEST_STEP_S` at most. Where moving it takes longer than the time that
+        passes, each step would else be longer than the one before, and nobody be heard.
         """
         late_periods = (now_ns - self._next_exposure_ns) // self._period_ns
         if late_periods > 0 and self.beam_on:
             self.skipped += late_periods
             self._next_exposure_ns += late_periods * self._period_ns
-        self._move_to(now_ns)
+        self._move_to(now_ns, LONGEST_STEP_S)
         self._expose_if_due()
         return self._deliver()
 
@@ -113,8 +126,10 @@ class Simulator:
         """Move on to `now_ns` [ns] without an exposure or a delivery."""
         self._move_to(now_ns)
 
-    def _move_to(self, now_ns: int) -> None:
-        self._room.advance(max(now_ns - self.now_ns, 0) * 1e-9)
+    def _move_to(self, now_ns: int, longest_s: float = math.inf) -> None:
+        passed_s = max(now_ns - self.now_ns, 0) * 1e-9
+        self.left_out_s += max(passed_s - longest_s, 0.0)
+        self._room.advance(min(passed_s, longest_s))
         self.now_ns = max(now_ns, self.now_ns)
         last_ns = self._last_command_ns
         if last_ns is not None and self.now_ns - last_ns > self._timeout_ns:

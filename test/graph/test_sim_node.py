@@ -177,6 +177,29 @@ def test_bad_commands_move_nothing_and_are_counted(make_bench, positions, age_ns
     assert np.allclose(bench.listener.joints(), start)
 
 
+def test_room_slower_than_time_still_hears_commands_and_says_so(make_bench):
+    bench = make_bench()
+    step, said = bench.sim.device.step, []
+
+    def slow_step(duration_s):
+        step(duration_s)
+        time.sleep(2 * duration_s)
+
+    def heard():
+        bench.command(bench.listener.joints() + [0.001, 0, 0, 0], time.time_ns())
+        return bench.sim.device.accepted > 20
+
+    def on_diagnostics(message):
+        said.extend(status.message for status in message.status)
+
+    bench.sim.device.step = slow_step
+    bench.node.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, on_diagnostics, qos.EVENTS)
+    bench.frames(5)
+    bench.until(heard)
+    bench.until(lambda: any(text.startswith('too slow for real_time') for text in said))
+    assert bench.sim.simulator.left_out_s > 0
+
+
 def test_beam_gate_single_pulse_and_enable(make_bench):
     bench = make_bench()
     bench.frames(1)

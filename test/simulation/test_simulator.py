@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from synthex_ros.simulation.channel import FrameChannel
-from synthex_ros.simulation.simulator import Simulator
+from synthex_ros.simulation.simulator import LONGEST_STEP_S, Simulator
 
 PERIOD_NS = 100_000_000
 
@@ -56,6 +56,20 @@ def make(latency_s=0.0, timeout_s=0.25):
     simulator = Simulator(room, lambda: holds.append(1), channel, PERIOD_NS, timeout_s, log)
     simulator.start(1_000_000_000)
     return simulator, room, log, holds
+
+
+def test_room_moves_on_by_a_limited_step_and_what_is_left_out_is_counted():
+    simulator, room, log, _ = make()
+    for _ in range(5):
+        simulator.advance_to(simulator.now_ns + 400_000_000)
+    assert simulator.now_ns == 3_000_000_000
+    assert room.time_s == pytest.approx(5 * LONGEST_STEP_S)
+    assert simulator.left_out_s == pytest.approx(2.0 - room.time_s)
+    assert [ns for kind, ns in log.events if kind == 'frame'][-1] == simulator.now_ns
+    for _ in range(3):
+        simulator.advance_to_event()
+    simulator.pause_at(simulator.now_ns + 500_000_000)
+    assert room.time_s == pytest.approx(5 * LONGEST_STEP_S + simulator.now_ns * 1e-9 - 3)
 
 
 def test_lockstep_delivers_each_exposure_after_its_latency_and_clock_never_goes_back():

@@ -83,7 +83,10 @@ class Surroundings:
 
 @dataclass(eq=False)
 class _Inserted:
-    """Values of the elements and nodes that are in, for one inserted length."""
+    """Values of the elements and nodes that are in, for one inserted length.
+
+    Radius and wall have a value for every free node and then for every element's middle.
+    """
 
     rest: Array
     bending: Array
@@ -201,9 +204,9 @@ class Rod:
             bending,
             np.full(count, AXIAL_STIFFNESS_N),
             table.magnetization_a_m[:count] * rest,
-            table.radius_m[:count].copy(),
+            np.tile(table.radius_m[:count], 2),
             around.drag_n_s_m2 * share,
-            around.wall_stiffness_n_m2 * share,
+            around.wall_stiffness_n_m2 / 2 * np.append(share, rest),
             curvature,
             int(magnetic[-1]) + 1 if magnetic.size else 0,
         )
@@ -238,11 +241,12 @@ class Rod:
             sides = transported_sides(self.nodes_m, roll_rad)
             turns[1:] = parts.curvature[1:, None] * sides
         flux = self._magnetic_load(field_at)
-        room, inward = np.full(count, 1.0), np.zeros((count, 3))
+        room, inward = np.full(2 * count, 1.0), np.zeros((2 * count, 3))
         trail = np.zeros(3 * count + 1)
         for self.iterations in range(1, MAX_ITERATIONS + 1):
             if room_at is not None:
-                room, inward = room_at(self.nodes_m[:-1])
+                middles = (self.nodes_m[:-1] + self.nodes_m[1:]) / 2
+                room, inward = room_at(np.concatenate([self.nodes_m[:-1], middles]))
             move = newton_step(
                 self.nodes_m, start, parts.rest, parts.axial, parts.bending, turns, CLAMP,
                 parts.moment, flux, parts.drag, self.load_n, room, inward, parts.radius,

@@ -106,40 +106,65 @@ def _joints(count, unit, lengths, bending, rest_bend, clamp, gradient, matrix):
 
 
 @nb.njit(cache=True)
-def _surroundings(
-    count, nodes, start, drag, load, room, inward, radius, wall, friction, slip, duration_s,
-    gradient, matrix, contact, rub,
-):  # fmt: skip
-    """Add drag, outer load, wall and friction; fill contact and friction forces of the nodes.
-
-    Coulomb friction is mu N v / sqrt(v^2 + slip^2), smooth where the rod comes to rest.
-    """
-    slide = np.empty(3)
+def _surroundings(count, nodes, start, drag, load, duration_s, gradient, matrix):
+    """Add drag and outer load."""
     for i in range(count):
-        depth = radius[i] - room[i]
-        press = wall[i] * depth if depth > 0.0 else 0.0
-        normal = inward[i]
-        moved = 0.0
-        for a in range(3):
-            moved += normal[a] * (nodes[i, a] - start[i, a])
-        square = (slip * duration_s) ** 2
-        for a in range(3):
-            slide[a] = nodes[i, a] - start[i, a] - moved * normal[a]
-            square += slide[a] ** 2
-        grip = friction * press / np.sqrt(square)
         hold = drag[i] / duration_s
         for a in range(3):
-            step = nodes[i, a] - start[i, a]
-            contact[i, a] = press * normal[a]
-            rub[i, a] = -grip * slide[a]
-            gradient[i, a] += hold * step - load[i, a] - contact[i, a] - rub[i, a]
-            for b in range(a + 1):
+            gradient[i, a] += hold * (nodes[i, a] - start[i, a]) - load[i, a]
+            _add(matrix, i, i, a, a, hold)
+
+
+@nb.njit(cache=True)
+def _walls(
+    count, nodes, start, room, inward, radius, wall, friction, slip, duration_s,
+    gradient, matrix, contact, rub,
+):  # fmt: skip
+    """Add wall and friction at nodes and middles; fill contact and friction forces of the nodes.
+
+    Places 0 to n - 1 are the nodes, n to 2 n - 1 the middles of the elements, which share their
+    forces between both ends: without them a sharp edge that slips between two nodes would hold
+    the rod. Coulomb friction is mu N v / sqrt(v^2 + slip^2), smooth where the rod comes to rest.
+    """
+    slide = np.empty(3)
+    contact[:], rub[:] = 0.0, 0.0
+    for place in range(2 * count):
+        depth = radius[place] - room[place]
+        if not depth > 0.0:
+            continue
+        i = place % count
+        ends = 1 if place < count else 2
+        part = 1.0 / ends
+        press = wall[place] * depth
+        normal = inward[place]
+        moved = 0.0
+        for a in range(3):
+            slide[a] = 0.0
+            for k in range(ends):
+                slide[a] += part * (nodes[i + k, a] - start[i + k, a])
+            moved += normal[a] * slide[a]
+        square = (slip * duration_s) ** 2
+        for a in range(3):
+            slide[a] -= moved * normal[a]
+            square += slide[a] ** 2
+        grip = friction * press / np.sqrt(square)
+        for k in range(ends):
+            if i + k == count:
+                continue
+            for a in range(3):
+                contact[i + k, a] += part * press * normal[a]
+                rub[i + k, a] -= part * grip * slide[a]
+                gradient[i + k, a] -= part * (press * normal[a] - grip * slide[a])
+        for a in range(3):
+            for b in range(3):
                 same = 1.0 if a == b else 0.0
                 nn = normal[a] * normal[b]
-                value = hold * same + grip * (same - nn - slide[a] * slide[b] / square)
-                if press > 0.0:
-                    value += wall[i] * nn
-                _add(matrix, i, i, a, b, value)
+                value = grip * (same - nn - slide[a] * slide[b] / square) + wall[place] * nn
+                value *= part * part
+                for k in range(ends):
+                    for m in range(k + 1):
+                        if i + k < count:
+                            _add(matrix, i + k, i + m, a, b, value)
 
 
 @nb.njit(cache=True)
@@ -214,10 +239,11 @@ def newton_step(
         field: field at the elements [T], shape (n, 3).
         drag: drag coefficient of the nodes [N s/m], shape (n,).
         load: outer force on the nodes [N], shape (n, 3).
-        room: signed distance of the nodes to the wall [m], shape (n,).
-        inward: unit normals of the wall into the lumen, shape (n, 3).
-        radius: radius of the rod at the nodes [m], shape (n,).
-        wall: stiffness of the wall under the nodes [N/m], shape (n,).
+        room: signed distance to the wall of the free nodes and then of the middles of the
+            elements [m], shape (2 n,).
+        inward: unit normals of the wall into the lumen there, shape (2 n, 3).
+        radius: radius of the rod there [m], shape (2 n,).
+        wall: stiffness of the wall under them [N/m], shape (2 n,).
         friction: coefficient of Coulomb friction.
         slip: speed below which friction turns viscous [m/s].
         duration_s: time step [s].
@@ -236,8 +262,9 @@ def newton_step(
     gradient, matrix = np.zeros((count, 3)), np.zeros((3 * count, BAND))
     _elements(count, rest, unit, lengths, axial, moment, field, gradient, matrix)
     _joints(count, unit, lengths, bending, rest_bend, clamp, gradient, matrix)
-    _surroundings(
-        count, nodes, start, drag, load, room, inward, radius, wall, friction, slip, duration_s,
+    _surroundings(count, nodes, start, drag, load, duration_s, gradient, matrix)
+    _walls(
+        count, nodes, start, room, inward, radius, wall, friction, slip, duration_s,
         gradient, matrix, contact, rub,
     )  # fmt: skip
     back = _step_back(nodes, gradient, trail)

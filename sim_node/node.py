@@ -226,7 +226,7 @@ class SimNode(ManagedNode):
     def _on_silence(self, silent_s: float) -> None:
         self._silences += 1
         self._not_followed = f'no command for {silent_s:.2f} s: device held'
-        self.get_logger().warning(self._not_followed)
+        self.get_logger().warning(self._not_followed, throttle_duration_sec=1.0)
 
     def _on_unanswered(self, stamp_ns: int, waited_s: float) -> None:
         self._unanswered += 1

@@ -29,7 +29,8 @@ _ARRIVED_RAD = 0.02
 class ArmDrive:
     """Follows a wanted field and force with the pose of a magnet.
 
-    The first wish is planned from all around the device; from there on the arm follows.
+    The first wish is planned from all around the device, as is one after a retreat; from there on
+    the arm follows.
 
     Args:
         plant: the arm, in its own frame with the patient along y and up along z.
@@ -100,10 +101,10 @@ class ArmDrive:
         return self.source.field_t(np.asarray(point_m, float)[None])[0]
 
     def want(self, wish: Wish) -> None:
-        """Follow a wish until the next; the first one is planned."""
+        """Follow a wish until the next; the first one is planned, where the magnet is far away."""
         idle = self._wish is None or not np.any(self._wish.field_t)
         self._wish = wish
-        if idle and np.any(wish.field_t):
+        if idle and np.any(wish.field_t) and self._is_far(wish):
             self._approach = self._allocator.plan(
                 self.source.point(wish.point_m),
                 self.source.to_source(wish.field_t),
@@ -156,6 +157,11 @@ class ArmDrive:
         elif not self._is_harmless():
             self._follow(self._wish, duration_s)
         self.plant.command(self._joints)
+
+    def _is_far(self, wish: Wish) -> bool:
+        """Tell whether the magnet makes less than half the strength of a wanted field."""
+        made_t = float(np.linalg.norm(self.modelled_field_t(wish.point_m)))
+        return made_t < 0.5 * float(np.linalg.norm(wish.field_t))
 
     def _is_harmless(self) -> bool:
         """Tell whether no field is wanted and the magnet is far enough away."""

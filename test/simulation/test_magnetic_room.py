@@ -84,10 +84,33 @@ def test_magnet_on_the_arm_makes_a_field_and_retreats():
     made = field_at(device)
     assert np.linalg.norm(made - wanted) < 0.2 * np.linalg.norm(wanted)
     assert device.drive.plant.state.clearance_m >= 0
+    assert device.trouble == ''
     device.make_safe()
+    assert device.report()['allocation'] == 'no field'
     device.step(4.0)
     assert np.linalg.norm(field_at(device)) < 0.3 * np.linalg.norm(made)
     assert device.drive.plant.state.clearance_m >= 0
+
+
+def test_magnet_on_the_arm_turns_without_end_and_says_where_it_cannot_follow():
+    device = driven(device='soft_robot', field_source='arm', arm_keep_out_m=(0.05, 0.05, 0.05))
+    stamp, turns, misses = 10.0, 0.0, []
+    for k in range(280):
+        stamp += 0.05
+        turns += 1.5 * 0.05 if k > 80 else 0.0  # rad, after the approach
+        wanted = 1.5e-3 * np.array([0.0, np.cos(turns), np.sin(turns)])
+        assert device.servo_field(command(wanted, stamp_s=stamp), stamp) is None
+        device.step(0.05)
+        misses.append(np.linalg.norm(field_at(device) - wanted))
+    assert turns > 2 * np.pi
+    assert max(misses[80:]) < 0.5e-3
+    assert device.trouble == ''
+    weak, strong = np.array([0.0, 1e-3, 0.0]), np.array([0.0, 0.045, 0.0])
+    for wanted in (weak, strong):
+        stamp += 0.05
+        assert device.servo_field(command(wanted, stamp_s=stamp), stamp) is None
+        device.step(0.05)
+    assert device.trouble.startswith('magnet: field missed')
 
 
 @pytest.mark.parametrize(
@@ -139,6 +162,7 @@ def test_lost_coil_is_found_and_done_without():
     assert device.drive.lost == ('coil_3',)
     assert device.fault == ''
     assert 'coil_3' in device.report()['coil_watch']
+    assert device.trouble.startswith('done without: coil_3 makes ')
     assert np.linalg.norm(field_at(device) - turned) < 1e-3
 
 

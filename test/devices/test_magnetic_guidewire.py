@@ -211,6 +211,27 @@ def test_friction_opposes_the_motion(in_a_bend):
     assert np.all(rub <= plant.parameters.friction * load * 1.01 + 1e-12)
 
 
+@pytest.mark.parametrize('share', [0.0, 0.5])
+def test_an_edge_presses_wherever_it_meets_the_rod(share):
+    """A sharp edge, such as that between two branches, finds no gap between two nodes."""
+    rod, radius, deep = even_rod(elements=10), 3e-4, 1e-4
+    at = (1 - share) * rod.nodes_m[4] + share * rod.nodes_m[5] + [radius - deep, 0, 0]
+
+    def edge(points):
+        away = (points - at)[:, [0, 2]]
+        room = np.linalg.norm(away, axis=1)
+        inward = np.insert(away / room[:, None], 1, 0.0, axis=1)
+        return room, inward
+
+    settle(rod, room_at=edge, steps=30)
+    pressed = rod.contact_n.sum(axis=0)
+    assert pressed[0] < 0
+    assert abs(pressed[2]) < 0.1 * abs(pressed[0])
+    np.testing.assert_allclose(
+        rod.entry_force_n(), (rod.contact_n + rod.friction_n + rod.drag_n).sum(axis=0), atol=1e-6
+    )
+
+
 def test_unloaded_precurve_has_its_angle_and_turns_with_the_roll():
     plant = GuidewirePlant(GuidewireParameters(precurve_rad=0.6))
     plant.step(0.5)

@@ -17,6 +17,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from synthex_ros.devices.magnetic.rod_walls import add_entry, walls
+
 BAND = 9
 """Diagonals of the lower half of the matrix: three coordinates of a node and two neighbours."""
 
@@ -34,14 +36,6 @@ def tangents(nodes, out, lengths):
         length = np.sqrt(x * x + y * y + z * z)
         lengths[e] = length
         out[e, 0], out[e, 1], out[e, 2] = x / length, y / length, z / length
-
-
-@nb.njit(inline='always')
-def _add(matrix, p, q, a, b, value):
-    """Add to the entry of (node p, axis a), (node q, axis b), if it lies in the lower half."""
-    row, column = 3 * p + a, 3 * q + b
-    if column <= row:
-        matrix[row, row - column] += value
 
 
 @nb.njit(cache=True)
@@ -62,10 +56,10 @@ def _elements(count, rest, unit, lengths, axial, moment, field, gradient, matrix
             for b in range(3):
                 tt = unit[e, a] * unit[e, b]
                 value = stiff * tt + across * ((1.0 if a == b else 0.0) - tt)
-                _add(matrix, e, e, a, b, value)
+                add_entry(matrix, e, e, a, b, value)
                 if e + 1 < count:
-                    _add(matrix, e + 1, e + 1, a, b, value)
-                    _add(matrix, e + 1, e, a, b, -value)
+                    add_entry(matrix, e + 1, e + 1, a, b, value)
+                    add_entry(matrix, e + 1, e, a, b, -value)
 
 
 @nb.njit(cache=True)
@@ -102,7 +96,7 @@ def _joints(count, unit, lengths, bending, rest_bend, clamp, gradient, matrix):
                         value = 0.0
                         for c in range(3):
                             value += slope[p, c, a] * slope[q, c, b]
-                        _add(matrix, node, first + q, a, b, bending[j] * value)
+                        add_entry(matrix, node, first + q, a, b, bending[j] * value)
 
 
 @nb.njit(cache=True)
@@ -112,59 +106,7 @@ def _surroundings(count, nodes, start, drag, load, duration_s, gradient, matrix)
         hold = drag[i] / duration_s
         for a in range(3):
             gradient[i, a] += hold * (nodes[i, a] - start[i, a]) - load[i, a]
-            _add(matrix, i, i, a, a, hold)
-
-
-@nb.njit(cache=True)
-def _walls(
-    count, nodes, start, room, inward, radius, wall, friction, slip, duration_s,
-    gradient, matrix, contact, rub,
-):  # fmt: skip
-    """Add wall and friction at nodes and middles; fill contact and friction forces of the nodes.
-
-    Places 0 to n - 1 are the nodes, n to 2 n - 1 the middles of the elements, which share their
-    forces between both ends: without them a sharp edge that slips between two nodes would hold
-    the rod. Coulomb friction is mu N v / sqrt(v^2 + slip^2), smooth where the rod comes to rest.
-    """
-    slide = np.empty(3)
-    contact[:], rub[:] = 0.0, 0.0
-    for place in range(2 * count):
-        depth = radius[place] - room[place]
-        if not depth > 0.0:
-            continue
-        i = place % count
-        ends = 1 if place < count else 2
-        part = 1.0 / ends
-        press = wall[place] * depth
-        normal = inward[place]
-        moved = 0.0
-        for a in range(3):
-            slide[a] = 0.0
-            for k in range(ends):
-                slide[a] += part * (nodes[i + k, a] - start[i + k, a])
-            moved += normal[a] * slide[a]
-        square = (slip * duration_s) ** 2
-        for a in range(3):
-            slide[a] -= moved * normal[a]
-            square += slide[a] ** 2
-        grip = friction * press / np.sqrt(square)
-        for k in range(ends):
-            if i + k == count:
-                continue
-            for a in range(3):
-                contact[i + k, a] += part * press * normal[a]
-                rub[i + k, a] -= part * grip * slide[a]
-                gradient[i + k, a] -= part * (press * normal[a] - grip * slide[a])
-        for a in range(3):
-            for b in range(3):
-                same = 1.0 if a == b else 0.0
-                nn = normal[a] * normal[b]
-                value = grip * (same - nn - slide[a] * slide[b] / square) + wall[place] * nn
-                value *= part * part
-                for k in range(ends):
-                    for m in range(k + 1):
-                        if i + k < count:
-                            _add(matrix, i + k, i + m, a, b, value)
+            add_entry(matrix, i, i, a, a, hold)
 
 
 @nb.njit(cache=True)
@@ -263,7 +205,7 @@ def newton_step(
     _elements(count, rest, unit, lengths, axial, moment, field, gradient, matrix)
     _joints(count, unit, lengths, bending, rest_bend, clamp, gradient, matrix)
     _surroundings(count, nodes, start, drag, load, duration_s, gradient, matrix)
-    _walls(
+    walls(
         count, nodes, start, room, inward, radius, wall, friction, slip, duration_s,
         gradient, matrix, contact, rub,
     )  # fmt: skip

@@ -6,7 +6,8 @@ import pytest
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.geometry import transform_points
 from synthex_ros.learning.coco import CocoFolder
-from synthex_ros.learning.generate import FrameMaker, generate
+from synthex_ros.learning.frame_maker import FrameMaker
+from synthex_ros.learning.generate import generate
 
 from .conftest import FRAMES, SAMPLING, SEED
 

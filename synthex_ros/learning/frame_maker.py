@@ -1,0 +1,231 @@
+"""Makes labelled radiographs by the renderer that the simulator uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.bodies import Body
+from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
+from synthex_ros.devices.continuum.mesh import continuum_bodies
+from synthex_ros.geometry import make_pose
+from synthex_ros.learning.anatomies import draw_anatomy, load_anatomy
+from synthex_ros.learning.coco import annotation_of
+from synthex_ros.learning.distractors import draw_distractors
+from synthex_ros.learning.image_description import describe_image
+from synthex_ros.learning.imaging import draw_imaging
+from synthex_ros.learning.sampling import (
+    DeviceSample,
+    SceneSampling,
+    draw_device,
+    draw_view,
+    frame_rng,
+    view_rng,
+)
+from synthex_ros.learning.sites import find_sites
+from synthex_ros.learning.truth import keypoints_of, local_contrast, open_mask
+from synthex_ros.learning.view_setup import Patient, ViewSetup
+from synthex_ros.xray.radiograph import Radiograph
+from synthex_ros.xray.realism import realism
+from synthex_ros.xray.renderer import ENERGIES, Renderer
+from synthex_ros.xray.scene import Scene
+from synthex_ros.xray.shear_warp import ShearWarpProjector
+
+ANATOMY_PX = 256
+SUPERSAMPLING = 2
+_CENTERLINE_POINTS = 9
+_EARLIER_M = 0.008
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A labelled radiograph.
+
+    Attributes:
+        counts: detector counts, shape (rows, columns), uint16.
+        mask: class ids, shape (rows, columns), uint8.
+        image: COCO's entry of the image.
+        annotations: COCO's annotations without ids; none where no device is seen.
+    """
+
+    counts: NDArray[np.uint16]
+    mask: NDArray[np.uint8]
+    image: dict[str, Any]
+    annotations: list[dict[str, Any]]
+
+
+class FrameMaker:
+    """Makes frame number `index` of a seed, always the same.
+
+    Args:
+        sampling: what is varied.
+        seed: seed of the whole set.
+    """
+
+    def __init__(self, sampling: SceneSampling, seed: int) -> None:
+        self.sampling, self.seed = sampling, seed
+        self._kinematics = ContinuumKinematics()
+        self._patients: dict[str, Patient] = {}
+        self._setup: tuple[int, ViewSetup] | None = None
+
+    def frame(self, index: int) -> Frame:
+        """Return frame `index`."""
+        setup = self._view(index // self.sampling.frames_per_view)
+        rng = frame_rng(self.seed, index)
+        device = draw_device(self.sampling, self._kinematics, setup.seen, setup.field_px, rng)
+        shown = bool(rng.random() >= self.sampling.negative_share)
+        objects, kinds = self._objects(setup, device if shown else None, rng)
+        bodies = self._bodies(device) if shown else []
+        radiograph, lag = self._render(setup, bodies, objects, rng)
+        return self._labelled(index, setup, device, shown, objects, kinds, radiograph, lag)
+
+    def _view(self, number: int) -> ViewSetup:
+        """Return view `number`, kept for the frames of one view."""
+        if self._setup is None or self._setup[0] != number:
+            self._setup = number, self._new_view(number)
+        return self._setup[1]
+
+    def _new_view(self, number: int) -> ViewSetup:
+        rng, sampling = view_rng(self.seed, number), self.sampling
+        anatomy = draw_anatomy(sampling.anatomies, sampling.phantom_count, rng)
+        patient = self._patient(anatomy)
+        seen = draw_view(sampling, patient.scene.volume.centre_patient_m, rng)
+        imaging = draw_imaging(sampling.imaging, rng).simplified(sampling.realism)
+        renderer = Renderer(
+            patient.scene,
+            detector=imaging.detector,
+            energies=realism(sampling.realism).energies or ENERGIES,
+            projector=patient.projector,
+            supersampling=SUPERSAMPLING,
+            cached_layers=2,
+            source_to_isocenter_m=seen.source_to_isocenter_m,
+            chain=imaging.chain,
+        )
+        technique = renderer.regulated(
+            imaging.control, seen.view, seen.world_from_patient, imaging.technique
+        )
+        blades, geometry = imaging.chain.collimator, seen.view.geometry
+        rows, columns = geometry.shape_px
+        field = blades.box_px(geometry) if blades is not None else (0.0, rows, 0.0, columns)
+        return ViewSetup(anatomy, patient, seen, imaging, renderer, technique, field)
+
+    def _patient(self, name: str) -> Patient:
+        if name not in self._patients:
+            volume = load_anatomy(name)
+            pose = make_pose(None, -volume.centre_patient_m)
+            materials = realism(self.sampling.realism).materials or self.sampling.materials
+            scene = Scene(volume, materials, world_from_patient=pose)
+            self._patients[name] = Patient(
+                scene, ShearWarpProjector(ANATOMY_PX), find_sites(volume)
+            )
+        return self._patients[name]
+
+    def _bodies(self, device: DeviceSample) -> list[Body]:
+        return continuum_bodies(
+            self._kinematics,
+            device.notch_angles,
+            0.0,
+            device.roll,
+            device.world_from_device_base,
+        )
+
+    def _objects(
+        self, setup: ViewSetup, device: DeviceSample | None, rng: np.random.Generator
+    ) -> tuple[list[Body], list[str]]:
+        points = None
+        if device is not None:
+            share = np.linspace(0, 1, _CENTERLINE_POINTS)[:, None]
+            base, tip = device.landmarks_world_m
+            points = base + share * (tip - base)
+        return draw_distractors(
+            self.sampling.distractors,
+            setup.seen.view,
+            setup.seen.source_to_isocenter_m,
+            setup.patient.sites,
+            setup.seen.world_from_patient,
+            points,
+            rng,
+        )
+
+    def _render(
+        self, setup: ViewSetup, bodies: list[Body], objects: list[Body], rng: np.random.Generator
+    ) -> tuple[Radiograph, bool]:
+        """Return the radiograph, and whether a frame before it is seen as well."""
+        renderer, seen = setup.renderer, setup.seen
+        memory, shift = None, rng.normal(0, _EARLIER_M, 3)
+        if rng.random() < self.sampling.imaging.lag_share:
+            memory = setup.imaging.chain.memory(seen.view.geometry.shape_px)
+            before = make_pose(None, shift)
+            earlier = [
+                Body(b.mesh, b.material, before @ b.world_from_mesh, b.label) for b in bodies
+            ]
+            self._expose(renderer, setup, [*earlier, *objects], rng, memory)
+        return self._expose(renderer, setup, [*bodies, *objects], rng, memory), memory is not None
+
+    @staticmethod
+    def _expose(renderer: Renderer, setup: ViewSetup, bodies, rng, memory) -> Radiograph:
+        return renderer.render(
+            setup.seen.view,
+            bodies,
+            rng,
+            setup.seen.world_from_patient,
+            technique=setup.technique,
+            memory=memory,
+        )
+
+    def _labelled(
+        self,
+        index: int,
+        setup: ViewSetup,
+        device: DeviceSample,
+        shown: bool,
+        objects: list[Body],
+        kinds: list[str],
+        radiograph: Radiograph,
+        lag: bool,
+    ) -> Frame:
+        image = describe_image(index, self.seed, setup, kinds, lag)
+        mask = open_mask(radiograph.mask, setup.field_px)
+        if not (shown and mask.any()):
+            return Frame(radiograph.counts, mask, image, [])
+        seen = setup.seen
+        points = seen.view.project(device.landmarks_world_m)
+        depth = seen.view.to_source(device.landmarks_world_m)[:, 2]
+        image['source_to_object_mm'] = float(depth.mean() * 1e3)
+        contrast = self._contrast(setup, self._bodies(device), objects)
+        at_landmarks = local_contrast(contrast, mask, points)
+        keypoints = keypoints_of(
+            points,
+            setup.field_px,
+            mask.shape,
+            self.sampling.landmark_margin_px,
+            at_landmarks >= self.sampling.least_contrast,
+        )
+        annotation = annotation_of(
+            index,
+            mask > 0,
+            keypoints,
+            contrast=round(float(np.median(contrast[mask > 0])), 5),
+            keypoint_contrast=[round(float(value), 5) for value in at_landmarks],
+            keypoints_projected=points.tolist(),
+            world_from_device_base=device.world_from_device_base.tolist(),
+            roll_rad=device.roll,
+            control_rad=device.control_rad.tolist(),
+        )
+        return Frame(radiograph.counts, mask, image, [annotation])
+
+    def _contrast(self, setup: ViewSetup, bodies: list[Body], objects: list[Body]) -> NDArray:
+        """Return what part of the expected signal the device takes, shape (rows, columns)."""
+        pair = [
+            setup.renderer.expected_kev(
+                setup.seen.view,
+                shown,
+                setup.seen.world_from_patient,
+                technique=setup.technique,
+            ).signal_kev
+            for shown in (objects, [*bodies, *objects])
+        ]
+        return 1 - pair[1] / np.maximum(pair[0], 1e-6)

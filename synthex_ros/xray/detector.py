@@ -150,7 +150,7 @@ class Detector:
             Counts, shape (rows, columns), uint16; saturated pixels are `full_scale`.
         """
         pixels = covered or _NO_PIXELS
-        taps = [blur_taps(self.blur_m / pitch) for pitch in pixel_pitch_m]
+        down, across = (blur_taps(self.blur_m / pitch) for pitch in pixel_pitch_m)
         counts = np.empty(signal_kev.shape, np.uint16)
         with parallel():
             expose_frame(
@@ -159,24 +159,47 @@ class Detector:
                 pixels.starts,
                 pixels.first,
                 pixels.values,
-                scatter.signal_kev if scatter else _NOTHING,
-                np.float32(scatter.quantum_kev if scatter else 0),
-                np.float32(1 / self.swank_factor if self.quantum_noise else 0),
-                np.uint64(rng.integers(0, 2**63)),
-                normal_table(),
-                taps[0],
-                taps[1],
-                memory.states if memory else _NO_MEMORY,
-                memory.shares if memory else _NO_TERMS,
-                memory.decays(interval_s) if memory else _NO_TERMS,
+                *_scatter_arguments(scatter),
+                *self._noise_arguments(rng),
+                down,
+                across,
+                *_lag_arguments(memory, interval_s),
                 np.float32(gain_counts_kev),
                 np.float32(self.electronic_noise_counts),
-                maps.gain if maps else _NOTHING,
-                maps.offset_counts if maps else _NOTHING,
+                *_map_arguments(maps),
                 np.float32(self.full_scale),
                 counts,
             )
         return counts
+
+    def _noise_arguments(
+        self, rng: np.random.Generator
+    ) -> tuple[np.float32, np.uint64, NDArray[np.float32]]:
+        """Return light statistics, key of the frame and table of normal numbers."""
+        light = np.float32(1 / self.swank_factor if self.quantum_noise else 0)
+        return light, np.uint64(rng.integers(0, 2**63)), normal_table()
+
+
+def _scatter_arguments(
+    scatter: ScatteredSignal | None,
+) -> tuple[NDArray[np.float32], np.float32]:
+    if scatter is None:
+        return _NOTHING, np.float32(0)
+    return scatter.signal_kev, np.float32(scatter.quantum_kev)
+
+
+def _lag_arguments(
+    memory: LagMemory | None, interval_s: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    if memory is None:
+        return _NO_MEMORY, _NO_TERMS, _NO_TERMS
+    return memory.states, memory.shares, memory.decays(interval_s)
+
+
+def _map_arguments(
+    maps: PanelMaps | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return (_NOTHING, _NOTHING) if maps is None else (maps.gain, maps.offset_counts)
 
 
 @lru_cache(maxsize=8)

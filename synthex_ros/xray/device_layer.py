@@ -120,25 +120,37 @@ def behind_devices(
     taps = None if focal_spot is None else focal_spot.taps(geometry, _distance_m(devices))
     starts, first = _spans(devices, geometry.shape_px, taps)
     solids = sorted({item.material for item in devices})
-    names, count = scene.table.names, int(starts[-1])
-    paths, removed = (
-        np.zeros((len(solids), count), np.float32),
-        np.zeros((len(names), count), np.float32),
-    )
     if rays is None:
         rays = rays_in_grid(scene.volume, anatomy.view, anatomy.world_from_patient)
-    for item in devices:
-        _place(
-            item, geometry, rays, scene, starts, first, paths[solids.index(item.material)], removed
-        )
-    values, grid = np.empty((2, count), np.float32), anatomy.grid
+    paths, removed = _displaced(devices, solids, geometry, rays, scene, starts, first)
+    values = _signal_behind(anatomy, scene, beam, solids, starts, first, paths, removed)
+    if taps is not None:
+        sharp, values = values, np.empty_like(values)
+        images = anatomy.signal_kev, anatomy.variance_kev2
+        device_kernels.blur_spans(starts, first, sharp, *images, *taps, values)
+    return CoveredPixels(starts, first, values)
+
+
+def _signal_behind(
+    anatomy: AnatomyLayer,
+    scene: Scene,
+    beam: Beam,
+    solids: Sequence[str],
+    starts: NDArray[np.int64],
+    first: NDArray[np.int32],
+    paths: NDArray[np.float32],
+    removed: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return signal [keV] and variance [keV^2] behind `paths` in `solids`, shape (2, n)."""
+    geometry, grid = anatomy.view.geometry, anatomy.grid
+    values = np.empty((2, int(starts[-1])), np.float32)
     device_kernels.behind_devices(
         anatomy.area_samples_g_cm2,
         (grid.rows.place, grid.rows.catmull_rom),
         (grid.columns.place, grid.columns.catmull_rom),
         removed,
         paths,
-        beam.mass_attenuation_cm2_g(names),
+        beam.mass_attenuation_cm2_g(scene.table.names),
         np.stack([beam.attenuation_m(solid) for solid in solids]),
         beam.pixel_weights(geometry),
         *falloff(geometry),
@@ -149,11 +161,26 @@ def behind_devices(
         first,
         values,
     )
-    if taps is not None:
-        sharp, values = values, np.empty_like(values)
-        images = anatomy.signal_kev, anatomy.variance_kev2
-        device_kernels.blur_spans(starts, first, sharp, *images, *taps, values)
-    return CoveredPixels(starts, first, values)
+    return values
+
+
+def _displaced(
+    devices: Sequence[DeviceLayer],
+    solids: Sequence[str],
+    geometry: ProjectionGeometry,
+    rays: Rays,
+    scene: Scene,
+    starts: NDArray[np.int64],
+    first: NDArray[np.int32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return paths in `solids`, (S, n) [m], and the tissue in their place, (M, n) [g/cm^2]."""
+    count = int(starts[-1])
+    paths = np.zeros((len(solids), count), np.float32)
+    removed = np.zeros((len(scene.table.names), count), np.float32)
+    for item in devices:
+        path = paths[solids.index(item.material)]
+        _place(item, geometry, rays, scene, starts, first, path, removed)
+    return paths, removed
 
 
 def _distance_m(devices: Sequence[DeviceLayer]) -> float:

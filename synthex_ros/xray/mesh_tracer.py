@@ -91,25 +91,55 @@ def trace(
         )
     if not len(faces):
         return _empty_layer()
-    rows, columns = geometry.shape_px
     fine = geometry
     if supersampling > 1:
+        rows, columns = geometry.shape_px
         fine = geometry.resized((rows * supersampling, columns * supersampling))
-    pitch_v, pitch_u = fine.pixel_pitch_m
-    distance = fine.source_to_detector_m
+    pixels, depths_m, bounds = _projected(vertices, fine)
+    box = _pixel_box(bounds, fine.shape_px, supersampling)
+    if box[0] >= box[1] or box[2] >= box[3]:
+        return _empty_layer()
+    fine_box = tuple(edge * supersampling for edge in box)
+    sums, marked, entry, exit_ = _drawn(vertices, pixels, faces, marked_from, fine, fine_box)
+    if supersampling > 1:
+        sums, marked = (_tiles(image, supersampling).mean((1, 3)) for image in (sums, marked))
+        entry = _tiles(entry, supersampling).min((1, 3))
+        exit_ = _tiles(exit_, supersampling).max((1, 3))
+    return PathLayer(box, sums, entry, exit_, marked, sum(depths_m) / 2)
+
+
+def _projected(
+    vertices: NDArray[np.float64], geometry: ProjectionGeometry
+) -> tuple[NDArray[np.float64], tuple[float, float], tuple[float, float, float, float]]:
+    """Return pixels (V, 2), least and greatest depth [m], and (top, bottom, left, right) [px].
+
+    Raises:
+        ValueError: a corner lies at or behind the focal spot.
+    """
+    pitch_v, pitch_u = geometry.pixel_pitch_m
+    distance = geometry.source_to_detector_m
     pixels = np.empty((len(vertices), 2))
     nearest, farthest, bounds = _project(
-        vertices, (distance / pitch_u, distance / pitch_v), fine.piercing_px, pixels
+        vertices, (distance / pitch_u, distance / pitch_v), geometry.piercing_px, pixels
     )
     if not nearest > MIN_DEPTH_M:
         raise ValueError(
             f'mesh reaches depth {nearest:.4g} m, at or behind the focal spot; '
             'check its pose and that world_from_source looks at it'
         )
-    box = _pixel_box(bounds, fine.shape_px, supersampling)
-    if box[0] >= box[1] or box[2] >= box[3]:
-        return _empty_layer()
-    top, bottom, left, right = (edge * supersampling for edge in box)
+    return pixels, (nearest, farthest), bounds
+
+
+def _drawn(
+    vertices: NDArray[np.float64],
+    pixels: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    marked_from: int,
+    geometry: ProjectionGeometry,
+    box: tuple[int, ...],
+) -> tuple[NDArray[np.float64], ...]:
+    """Return path, marked path, first entry and last exit in a box [m]; moves `pixels` to it."""
+    top, bottom, left, right = box
     sums = np.zeros((bottom - top, right - left))
     marked = np.zeros_like(sums) if marked_from else sums
     entry, exit_ = np.full_like(sums, np.inf), np.full_like(sums, -np.inf)
@@ -119,19 +149,15 @@ def trace(
         pixels,
         np.ascontiguousarray(faces, np.int32),
         marked_from,
-        (fine.piercing_px[0] - left, fine.piercing_px[1] - top),
-        (fine.pixel_pitch_m[1] / fine.source_to_detector_m),
-        (fine.pixel_pitch_m[0] / fine.source_to_detector_m),
+        (geometry.piercing_px[0] - left, geometry.piercing_px[1] - top),
+        (geometry.pixel_pitch_m[1] / geometry.source_to_detector_m),
+        (geometry.pixel_pitch_m[0] / geometry.source_to_detector_m),
         sums,
         marked,
         entry,
         exit_,
     )
-    if supersampling > 1:
-        sums, marked = (_tiles(image, supersampling).mean((1, 3)) for image in (sums, marked))
-        entry = _tiles(entry, supersampling).min((1, 3))
-        exit_ = _tiles(exit_, supersampling).max((1, 3))
-    return PathLayer(box, sums, entry, exit_, marked, (nearest + farthest) / 2)
+    return sums, marked, entry, exit_
 
 
 def _empty_layer() -> PathLayer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,66 +53,81 @@ def expose_frames(
     Raises:
         ValueError: lag was asked for more than one frame at a time.
     """
-    frames, rows, columns = signal_kev.shape
+    frames = signal_kev.shape[0]
     if memory is not None and frames != 1:
         raise ValueError(
             f'lag carries one frame to the next; expose them one at a time, got {frames} at once'
         )
+    panel = _Pass(device, detector, signal_kev.shape, keys)
     down, across = (device.upload(blur_taps(detector.blur_m / p)) for p in pixel_pitch_m)
-    normals = device.upload(normal_table())
-    seeds = device.upload(np.array(keys, np.uint64))
-    size = (np.int32(rows), np.int32(columns))
-    threads = (columns, rows, frames)
-    absorbed = device.empty(signal_kev.shape, np.float32)
-    light = np.float32(1 / detector.swank_factor if detector.quantum_noise else 0)
-    device.launch(
-        source.DETECTOR,
-        'absorb',
-        threads,
-        (
-            signal_kev,
-            variance_kev2,
-            *_scatter_arguments(device, scatter),
-            light,
-            seeds,
-            normals,
-            np.int32(normals.size),
-            *size,
-            absorbed,
-        ),
-    )
-    lines = device.empty(signal_kev.shape, np.float32)
-    device.launch(
-        source.DETECTOR,
-        'spread_down',
-        threads,
-        (absorbed, down, np.int32(down.size), *size, lines),
-    )
-    counts = device.empty(signal_kev.shape, np.uint16)
+    absorbed = panel.absorb(signal_kev, variance_kev2, scatter)
+    lines = panel.spread_down(absorbed, down)
     lag = _lag_arguments(device, memory, interval_s)
-    device.launch(
-        source.DETECTOR,
-        'read_out',
-        threads,
-        (
-            lines,
-            across,
-            np.int32(across.size),
-            *lag,
-            *_map_arguments(device, maps),
-            device.upload(np.array(gains_counts_kev, np.float32)),
-            np.float32(detector.electronic_noise_counts),
-            seeds,
-            normals,
-            np.int32(normals.size),
-            np.float32(detector.full_scale),
-            *size,
-            counts,
-        ),
-    )
+    counts = panel.read_out(lines, across, gains_counts_kev, lag, maps)
     if memory is not None:
         memory.states[:] = device.download(lag[1])
     return counts
+
+
+class _Pass:
+    """The three kernels of a detector pass; arrays stay on the device.
+
+    Args:
+        device: where to run.
+        detector: panel of all frames.
+        shape: of the frames: (N, rows, columns).
+        keys: noise key of each frame.
+    """
+
+    def __init__(
+        self, device: Device, detector: Detector, shape: tuple[int, ...], keys: Sequence[int]
+    ) -> None:
+        self._device, self._detector, self._shape = device, detector, shape
+        self._seeds = device.upload(np.array(keys, np.uint64))
+        normals = device.upload(normal_table())
+        self._normals = normals, np.int32(normals.size)
+
+    def absorb(
+        self, signal_kev: Array, variance_kev2: Array, scatter: Sequence[ScatteredSignal]
+    ) -> Array:
+        """Return what the scintillator absorbs, quantum noise in it, (N, rows, columns) [keV]."""
+        detector, absorbed = self._detector, self._device.empty(self._shape, np.float32)
+        light = np.float32(1 / detector.swank_factor if detector.quantum_noise else 0)
+        beam = signal_kev, variance_kev2, *_scatter_arguments(self._device, scatter)
+        self._launch('absorb', *beam, light, self._seeds, *self._normals, out=absorbed)
+        return absorbed
+
+    def spread_down(self, absorbed: Array, taps: Array) -> Array:
+        """Return light spread along columns, (N, rows, columns) [keV]."""
+        lines = self._device.empty(self._shape, np.float32)
+        self._launch('spread_down', absorbed, taps, np.int32(taps.size), out=lines)
+        return lines
+
+    def read_out(
+        self,
+        lines: Array,
+        taps: Array,
+        gains_counts_kev: Sequence[float],
+        lag: tuple,
+        maps: PanelMaps | None,
+    ) -> Array:
+        """Return counts of light that spreads along rows as well, (N, rows, columns), uint16."""
+        device, detector = self._device, self._detector
+        counts = device.empty(self._shape, np.uint16)
+        spread = lines, taps, np.int32(taps.size)
+        gains = device.upload(np.array(gains_counts_kev, np.float32))
+        noise = np.float32(detector.electronic_noise_counts), self._seeds, *self._normals
+        top = np.float32(detector.full_scale)
+        panel = *_map_arguments(device, maps), gains
+        self._launch('read_out', *spread, *lag, *panel, *noise, top, out=counts)
+        return counts
+
+    def _launch(self, kernel: str, *arguments: Any, out: Array) -> None:
+        frames, rows, columns = self._shape
+        size = np.int32(rows), np.int32(columns)
+        self._device.launch(
+            source.DETECTOR, kernel, (columns, rows, frames), (*arguments, *size, out)
+        )
 
 
 def _scatter_arguments(device: Device, scatter: Sequence[ScatteredSignal]) -> tuple:

@@ -18,7 +18,7 @@ from synthex_ros.control.magnetic.guidewire import GuidewireSettings
 from synthex_ros.control.magnetic.limits import MagneticLimits
 from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
 from synthex_ros.control.magnetic.planner import PlannedPath, Waypoint
-from synthex_ros.control.magnetic.untethered import UntetheredSettings
+from synthex_ros.control.magnetic.untethered import usual_settings
 from synthex_ros.control.magnetic.wire_sight import line_end
 from synthex_ros.devices.magnetic.flow import VesselFlow
 from synthex_ros.devices.magnetic.fluid import Fluid
@@ -82,13 +82,13 @@ def _wire_settings(params: ControlParams) -> GuidewireSettings:
 
 
 def _swimmer(params: ControlParams, parameters: Any, common: dict[str, Any]) -> MagneticController:
-    own = UntetheredSettings()
+    own = usual_settings(params.device)
     field_t = params.field_t or own.field_t
     settings = replace(
         own,
         gain_hz=params.swim_gain_hz,
         speed_max_m_s=params.swim_speed_m_s,
-        press_n=params.press_n,
+        press_n=params.press_n or own.press_n,
         field_t=field_t,
         force_max_n=params.force_max_n,
     )

@@ -90,7 +90,9 @@ class ControlParams:
     force_max_n: float = bounded(1e-3, 1e-7, 1.0, 'largest magnetic force commanded [N]')
     swim_gain_hz: float = bounded(2.5, 0.1, 20.0, 'rate of approach of a device without tether')
     swim_speed_m_s: float = bounded(0.02, 1e-4, 1.0, 'its highest speed [m/s]')
-    press_n: float = bounded(3e-6, 0.0, 0.01, 'force that keeps it on the wall [N]')
+    press_n: float = bounded(
+        0.0, 0.0, 0.01, 'force that keeps it on the wall; 0 is that of the law [N]'
+    )
     feed_speed_m_s: float = bounded(0.012, 1e-4, 0.03, 'speed of a wire on paths without times')
     path_radii_m: str = text(
         '[]', 'of the vessel at even steps along paths without times, as a YAML list [m]'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from synthex_ros.control.frame import FrameRules
 from synthex_ros.control.magnetic.arm_allocation import ArmWeights
 from synthex_ros.control.magnetic.build import magnetic_controller
 from synthex_ros.control.magnetic.limits import MagneticLimits
-from synthex_ros.control.magnetic.untethered import UntetheredLaw, UntetheredSettings
+from synthex_ros.control.magnetic.untethered import UntetheredLaw, usual_settings
 from synthex_ros.devices.magnetic.arm_parameters import ArmParameters
 from synthex_ros.devices.magnetic.coil_plant import CoilPlant
 from synthex_ros.devices.magnetic.coils import CoilArray
@@ -107,19 +108,20 @@ def nominal(device: str) -> Any:
     return SoftRobotParameters()
 
 
+def moment_of(device: str) -> Callable[[float], float]:
+    """Return what the drive knows of the device's moment [A m^2] in a field [T]."""
+    known = nominal(device)
+    if device == 'droplet':
+        return lambda field_t: known.ferrofluid.magnetization_a_m(field_t) * known.volume_m3
+    return lambda _: known.moment_a_m2
+
+
 def _true(device: str, rng: np.random.Generator) -> Any:
     known = nominal(device)
     if device == 'droplet':
         fluid = Ferrofluid(volume_fraction=known.ferrofluid.volume_fraction * off(rng))
         return replace(known, ferrofluid=fluid)
     return replace(known, magnetization_a_m=known.magnetization_a_m * off(rng))
-
-
-def swimmer_settings(device: str) -> UntetheredSettings:
-    """Return the settings of the control law."""
-    if device == 'droplet':
-        return UntetheredSettings(field_t=0.020, force_max_n=6e-5)
-    return UntetheredSettings(field_t=0.010)
 
 
 def swimmer_scene(
@@ -143,7 +145,7 @@ def swimmer_scene(
         plant = DropletPlant(parameters, around, fluid)
     else:
         plant = SoftRobotPlant(parameters, around, fluid)
-    settings = swimmer_settings(device)
+    settings = usual_settings(device)
     numbers = swimmer_numbers(
         nominal(device), field_t=settings.field_t, vessel_radius_m=VESSEL_RADIUS_M
     )
@@ -159,10 +161,13 @@ def swimmer_scene(
         limits=MagneticLimits(0.05, settings.force_max_n),
     )
     coils = CoilPlant(CoilArray.from_calibration('octomag_like'), seed)
-    moment = numbers['moment_a_m2'] / settings.field_t
-    drive = CoilDrive(coils, np.eye(4), lambda field_t: moment * field_t, settings.force_max_n)
-    if device != 'droplet':
-        drive = CoilDrive(coils, np.eye(4), lambda _: numbers['moment_a_m2'], settings.force_max_n)
+    drive = CoilDrive(
+        coils,
+        np.eye(4),
+        moment_of(device),
+        settings.force_max_n,
+        any_direction=device == 'droplet',
+    )
     loop = MagneticLoop(
         plant,
         drive,

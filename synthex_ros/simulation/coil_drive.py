@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthex_ros.control.magnetic.allocation import REACHED, Allocation, CoilAllocator, CoilModel
+from synthex_ros.control.magnetic.allocation import (
+    REACHED,
+    Allocation,
+    AllocationWeights,
+    CoilAllocator,
+    CoilModel,
+)
 from synthex_ros.control.magnetic.coil_watch import CoilWatch, WatchReport
 from synthex_ros.control.magnetic.field_guard import FieldLimits
+from synthex_ros.control.magnetic.free_direction import FreeDirection
 from synthex_ros.devices.magnetic.coil_plant import CoilPlant
 from synthex_ros.devices.magnetic.placed_source import PlacedSource
 from synthex_ros.simulation.field_drive import DriveState, MomentOf, Wish, nominal_moment
@@ -17,6 +25,8 @@ from synthex_ros.simulation.field_drive import DriveState, MomentOf, Wish, nomin
 Array = NDArray[np.float64]
 
 WATCH_PERIOD_S = 0.02
+GRADIENT_SPREAD = 0.1
+"""A tenth of any gradient acts as a force of its own: gains, place and moment are that sure."""
 
 
 class CoilDrive:
@@ -27,6 +37,8 @@ class CoilDrive:
         world_from_coils: where they stand, shape (4, 4) [m].
         moment_of: nominal moment of the device.
         force_max_n: largest force that may be commanded [N].
+        any_direction: the device is magnetised along any field; where coils are lost, the field
+            is turned to where the others pull best.
 
     Attributes:
         source: the true field in `world`.
@@ -39,10 +51,14 @@ class CoilDrive:
         world_from_coils: ArrayLike,
         moment_of: MomentOf,
         force_max_n: float,
+        any_direction: bool = False,
     ) -> None:
         self.plant, self._moment_of = plant, moment_of
+        self._free = FreeDirection() if any_direction else None
         self.source = PlacedSource(plant, world_from_coils)
-        self._allocator = CoilAllocator(cast(CoilModel, plant.coils))
+        self._allocator = CoilAllocator(
+            cast(CoilModel, plant.coils), AllocationWeights(gradient_spread=GRADIENT_SPREAD)
+        )
         calibration = plant.coils.calibration
         self._watch = CoilWatch(plant.coils, calibration.sensors_m)
         self._limits = FieldLimits(
@@ -120,6 +136,8 @@ class CoilDrive:
         self._watch.reset()
         self._seen = self._wish = self._allocation = None
         self._since_watch_s = 0.0
+        if self._free is not None:
+            self._free.reset()
 
     def acknowledge(self) -> None:
         """Let drivers that have switched off work again; the watch begins anew."""
@@ -140,13 +158,25 @@ class CoilDrive:
             self._allocate()
 
     def _allocate(self) -> None:
-        wish, turn = self._wish, self.source.to_source
+        wish = self._wish
         if wish is None:
             return
-        force = moment = None
-        if wish.force_n is not None and np.any(wish.field_t):
+        pulls = wish.force_n is not None and bool(np.any(wish.field_t))
+        if self._free is not None and self.lost and pulls:
+            made = self._free.allocate(
+                wish.field_t, lambda field_t: self._solved(replace(wish, field_t=field_t), pulls)
+            )
+        else:
+            made = self._solved(wish, pulls)
+        self._allocation = made
+        self.plant.command(made.currents_a)
+
+    def _solved(self, wish: Wish, pulls: bool) -> Allocation:
+        """Return the currents for a wish, with its force if it `pulls`."""
+        turn, force, moment = self.source.to_source, None, None
+        if pulls and wish.force_n is not None:
             force, moment = turn(wish.force_n), turn(nominal_moment(wish, self._moment_of))
-        self._allocation = self._allocator.allocate(
+        return self._allocator.allocate(
             self.source.point(wish.point_m),
             turn(wish.field_t),
             force_n=force,
@@ -155,7 +185,6 @@ class CoilDrive:
             lost=self.lost,
             gains=None if self._seen is None else self._seen.gains,
         )
-        self.plant.command(self._allocation.currents_a)
 
     def report(self) -> dict[str, object]:
         """Return what diagnostics show."""

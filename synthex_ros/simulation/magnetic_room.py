@@ -156,7 +156,8 @@ def build_drive(settings: MagneticSettings, seed: int) -> FieldDrive:
         plant.field_gains = np.clip(1 + errors, 0, 2)
     if settings.lost_coil:
         plant.fail(settings.lost_coil)
-    return CoilDrive(plant, settings.world_from_field_source, moment_of, settings.force_max_n)
+    pose, any_direction = settings.world_from_field_source, settings.device == 'droplet'
+    return CoilDrive(plant, pose, moment_of, settings.force_max_n, any_direction)
 
 
 def nominal_moment_of(settings: MagneticSettings) -> MomentOf:

@@ -1,5 +1,7 @@
 """The magnetic controller: what it holds for and never commands; closed loops with delay."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from synthex_ros.control.frame import TrackedFrame
 from synthex_ros.control.magnetic.build import magnetic_controller
 from synthex_ros.control.magnetic.law import Wish
 from synthex_ros.control.magnetic.limits import MagneticLimits
-from synthex_ros.control.magnetic.untethered import UntetheredSettings
+from synthex_ros.control.magnetic.untethered import UntetheredSettings, usual_settings
 from synthex_ros.control.reference import TargetGoal
 from synthex_ros.devices.magnetic.droplet import DropletParameters
 from synthex_ros.devices.magnetic.guidewire_parameters import GuidewireParameters
@@ -205,3 +207,22 @@ def test_the_loop_is_stable_with_a_delay_of_a_fifth_of_a_second(device):
     off = np.hypot(late[:, 0] - goal[0], late[:, 2] - goal[2])
     assert off.max() < 1.2e-3
     assert np.sqrt(np.mean(off**2)) < 0.6e-3
+
+
+def test_a_stronger_pull_has_a_stronger_field_and_a_firmer_press():
+    """B = B_most sqrt(F / F_most), between the least and the greatest strength."""
+    settings = usual_settings('droplet')
+    numbers = swimmer_numbers(DropletParameters(), field_t=settings.field_t)
+    found = []
+    for gain_hz in (0.05, 1.0, 5.0):
+        own = replace(settings, gain_hz=gain_hz, speed_max_m_s=0.3)
+        answer, _ = moving(magnetic_controller('droplet', numbers, NO_JOINTS, settings=own))
+        found.append((np.linalg.norm(answer.force_n), np.linalg.norm(answer.field_t), answer))
+    for force, strength, answer in found:
+        share = min(force / settings.field_most_at_n, 1.0)
+        wanted = max(settings.field_t * np.sqrt(share), settings.field_least_t)
+        assert strength == pytest.approx(wanted)
+        pull = np.hypot(answer.force_n[0], answer.force_n[2])
+        assert answer.force_n[1] == pytest.approx(1e-6 + 0.3 * pull, rel=1e-3)
+    assert found[0][1] == pytest.approx(settings.field_least_t)
+    assert found[1][1] < found[2][1]

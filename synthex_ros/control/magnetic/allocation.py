@@ -67,6 +67,10 @@ class AllocationWeights:
         field_first: factor on the field over the gradient.
         direction_first: further factor on the field's direction over its strength.
         ridge: weight of a squared ampere; small, it chooses among equal solutions.
+        gradient_spread: weight of the whole gradient over that of a wanted force. Direction and
+            place of a moment are known to about this part, so that this part of any gradient acts
+            as a force that nobody wants; without it, coils that are left after a loss may pull
+            against one another so hard that the difference throws the device.
         field_tolerance_t: a field error up to this counts as reached [T].
         gradient_tolerance_t_m: a gradient error up to this counts as reached [T/m].
     """
@@ -76,6 +80,7 @@ class AllocationWeights:
     field_first: float = 50.0
     direction_first: float = 10.0
     ridge: float = 1e-6
+    gradient_spread: float = 0.0
     field_tolerance_t: float = 0.2e-3
     gradient_tolerance_t_m: float = 0.02
 
@@ -115,6 +120,7 @@ class _Wish:
     values: Array  # (m,)
     inverse: Array  # from what is wanted to the shortest gradient that makes it, (5, m)
     unit: float  # one weighs one
+    pulls: bool  # a force is wanted
     notes: tuple[str, ...]
 
 
@@ -226,7 +232,7 @@ class CoilAllocator:
         if largest > limits.gradient_max_t_m:
             notes.append(f'gradient {largest:.3g} T/m is above {limits.gradient_max_t_m:g} T/m')
             values = values * (limits.gradient_max_t_m / largest)
-        return _Wish(field, rows, values, inverse, unit, tuple(notes))
+        return _Wish(field, rows, values, inverse, unit, force_n is not None, tuple(notes))
 
     def _bounds(self, present_a, duration_s, temperatures_c, lost):
         """Return lowest and highest effective currents, and what set each bound."""
@@ -264,7 +270,11 @@ class CoilAllocator:
             spread = along + weights.direction_first * (np.eye(3) - along)
         spread = spread * (weights.field_first / weights.field_unit_t)
         rows = [spread @ unit[:3], wish.rows @ unit[3:] / wish.unit]
-        return np.vstack(rows), np.concatenate([spread @ wish.field_t, wish.values / wish.unit])
+        wanted = [spread @ wish.field_t, wish.values / wish.unit]
+        if wish.pulls and weights.gradient_spread > 0.0:
+            rows.append(weights.gradient_spread / weights.gradient_unit_t_m * unit[3:])
+            wanted.append(np.zeros(5))
+        return np.vstack(rows), np.concatenate(wanted)
 
     def _power_w(self, effective: Array) -> float:
         return self.coils.limits.power_w(self.coils.currents_of(effective))

@@ -7,6 +7,10 @@ Own velocity is made in one of two ways. A droplet is pulled: F = drag(u) - weig
 a sphere rolls on the wall in a turning field: it turns by u / R about the axis across way and
 wall, and only friction on the wall has to hold it against the flow.
 
+The field of a pulled body is as strong as the pull needs, B = B_most sqrt(F / F_most): for a
+moment that grows with the field that is the least current, and coils that are not as their model
+says disturb least. A rolling body needs little: what a field of 3 mT turns, friction does not hold.
+
 A pull in open fluid cannot be stable by itself (Earnshaw): the pull grows towards the coils, and
 where it carries weight or holds against a current, it does so faster than images at a delay of
 0.2 s can correct. So bodies are kept on the wall, where they lie anyway: `up` points away from it,
@@ -46,31 +50,52 @@ class UntetheredSettings:
 
     Attributes:
         gain_hz: feedback gain K on the estimated position [1/s].
-        field_t: strength of the field that magnetises or turns the body [T].
+        field_t: strength of the field that turns a rolling body; the greatest one that magnetises
+            a pulled body [T].
+        field_least_t: least strength of the field of a pulled body; at `field_t` and above the
+            strength does not change [T].
+        field_most_at_n: pull from which on the field has its greatest strength [N].
         force_max_n: greatest magnetic force to command [N].
         speed_max_m_s: greatest wanted speed in `world` [m/s].
-        press_n: force that keeps a pulled body on the wall [N].
+        press_n: force that keeps the body on the wall [N].
+        press_share: further force on the wall of a pulled body, over its pull: a part of the pull
+            goes astray where coils or position are not as they are thought to be.
         up: direction away from the wall the body lies on; the posterior wall by default.
         noise: how fast the unknown may change.
     """
 
     gain_hz: float = 2.5
     field_t: float = 15e-3
+    field_least_t: float = 0.1
+    field_most_at_n: float = 1e-5
     force_max_n: float = 1e-4
     speed_max_m_s: float = 0.02
     press_n: float = 3e-6
+    press_share: float = 0.0
     up: tuple[float, float, float] = (0.0, -1.0, 0.0)
     noise: DriftNoise = DriftNoise()  # noqa: RUF009
 
     def __post_init__(self):
         for name, low, high in (
             ('gain_hz', 0.05, 20.0), ('field_t', 1e-4, 0.1), ('force_max_n', 1e-9, 0.1),
-            ('speed_max_m_s', 1e-4, 1.0), ('press_n', 0.0, 0.01),
+            ('speed_max_m_s', 1e-4, 1.0), ('press_n', 0.0, 0.01), ('press_share', 0.0, 2.0),
+            ('field_least_t', 0.0, 0.1), ('field_most_at_n', 1e-9, 0.1),
         ):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f'{name} must be {low:g}..{high:g}, got {getattr(self, name)}')
         if not abs(np.linalg.norm(self.up) - 1) < 1e-6:
             raise ValueError(f'up must be a unit vector, got {self.up}')
+
+
+ROLLING = UntetheredSettings(field_t=3e-3)
+PULLED = UntetheredSettings(
+    field_t=20e-3, field_least_t=6e-3, force_max_n=6e-5, press_n=1e-6, press_share=0.3
+)
+
+
+def usual_settings(device: str) -> UntetheredSettings:
+    """Return the settings for a 'soft_robot', a 'sphere' or a 'droplet'."""
+    return PULLED if device == 'droplet' else ROLLING
 
 
 class UntetheredLaw:
@@ -156,7 +181,8 @@ class UntetheredLaw:
             field = self._rolled(now_ns, interval_s)
             self._turned = (now_ns, own)
             return Wish(field, -settings.press_n * self._up, error_m=distance)
-        return Wish(settings.field_t * self._direction, self._pull_n(own), error_m=distance)
+        force = self._pull_n(own)
+        return Wish(self._strength_t(force) * self._direction, force, error_m=distance)
 
     def sent(self, now_ns: int, wish: Wish) -> None:
         """Take note of what was commanded."""
@@ -173,9 +199,19 @@ class UntetheredLaw:
     def _pull_n(self, own_m_s: Array) -> Array:
         """Return the force on a pulled body, shape (3,) [N], within its limit."""
         settings = self.settings
-        force = self._on_wall(self.model.force_n(own_m_s)) - settings.press_n * self._up
+        pull = self._on_wall(self.model.force_n(own_m_s))
+        press = settings.press_n + settings.press_share * float(np.linalg.norm(pull))
+        force = pull - press * self._up
         size = float(np.linalg.norm(force))
         return force * min(1.0, settings.force_max_n / max(size, 1e-12))
+
+    def _strength_t(self, force_n: Array) -> float:
+        """Return the strength of the field [T] for a pull, shape (3,) [N]."""
+        settings = self.settings
+        share = min(float(np.linalg.norm(force_n)) / settings.field_most_at_n, 1.0)
+        return max(
+            settings.field_t * np.sqrt(share), min(settings.field_least_t, settings.field_t)
+        )
 
     def _rolled(self, now_ns: int, interval_s: float) -> Array:
         """Return the field after turning as the body was to roll since the last command."""

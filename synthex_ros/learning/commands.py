@@ -12,6 +12,13 @@ from pathlib import Path
 
 def register(subparsers) -> None:
     """Add the sub-commands to the `synthex` parser."""
+    _add_generate(subparsers)
+    _add_train(subparsers)
+    _add_export(subparsers)
+    _add_study(subparsers)
+
+
+def _add_generate(subparsers) -> None:
     generate = subparsers.add_parser('generate', help='make labelled training or test frames')
     generate.add_argument(
         'scene', nargs='?', help='sampling ranges, such as config/generate_cm.yaml'
@@ -31,6 +38,8 @@ def register(subparsers) -> None:
     )
     generate.set_defaults(handler=run_generate)
 
+
+def _add_train(subparsers) -> None:
     train = subparsers.add_parser('train', help='train the tracker network')
     train.add_argument('settings', nargs='?', help='such as config/train_cm.yaml')
     train.add_argument(
@@ -42,6 +51,8 @@ def register(subparsers) -> None:
     train.add_argument('--resume', action='store_true', help='continue from its checkpoint')
     train.set_defaults(handler=run_train)
 
+
+def _add_export(subparsers) -> None:
     export = subparsers.add_parser('export', help='write the ONNX model of a training run')
     export.add_argument(
         'checkpoint', type=Path, help='run folder, or a file such as runs/cm/best.pt'
@@ -52,6 +63,8 @@ def register(subparsers) -> None:
     export.add_argument('--made-by', action='append', default=[], help='command for the manifest')
     export.set_defaults(handler=run_export)
 
+
+def _add_study(subparsers) -> None:
     study = subparsers.add_parser('study', help='train and test networks that differ in one thing')
     study.add_argument('name', choices=('domain', 'size', 'ablation'), help='what differs')
     study.add_argument('settings', nargs='?', help='such as config/study.yaml')

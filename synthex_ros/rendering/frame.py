@@ -170,13 +170,31 @@ class RenderedFrame:
 
     def annotation(self) -> dict[str, Any]:
         """Return everything that is known about the frame, in JSON types."""
-        view, technique = self.radiograph.view, self.radiograph.technique
-        geometry = view.geometry
+        return {
+            **self._moment(),
+            **self._camera(),
+            'technique': self._technique(),
+            'air_kerma_gy': self.radiograph.air_kerma_gy,
+            'kerma_area_product_gy_m2': self.radiograph.kerma_area_product_gy_m2,
+            'landmarks': {mark.name: _landmark(mark) for mark in self.landmarks},
+            'device_pixels': int(np.count_nonzero(self.mask)),
+            'image_intensifier': self.settings.image_intensifier,
+            **self._pixels(),
+        }
+
+    def _moment(self) -> dict[str, Any]:
         return {
             'index': self.index,
             'time_s': self.time_s,
             'inspiration': self.inspiration,
             'contraction': self.contraction,
+        }
+
+    def _camera(self) -> dict[str, Any]:
+        """Return geometry and poses of tube, patient and device, and the open field."""
+        view = self.radiograph.view
+        geometry = view.geometry
+        return {
             'shape_px': list(geometry.shape_px),
             'k': geometry.intrinsics().tolist(),
             'world_from_source': view.world_from_source.tolist(),
@@ -188,25 +206,20 @@ class RenderedFrame:
             'positioner_primary_deg': self.primary_deg,
             'positioner_secondary_deg': self.secondary_deg,
             'field_px': list(self.settings.field_px) or None,
-            'technique': {
-                'tube_voltage_kv': technique.tube_voltage_kv,
-                'charge_mas': technique.charge_mas,
-                'pulse_length_s': technique.pulse_length_s,
-                'filtration_mm': dict(technique.filtration_mm),
-            },
-            'air_kerma_gy': self.radiograph.air_kerma_gy,
-            'kerma_area_product_gy_m2': self.radiograph.kerma_area_product_gy_m2,
-            'landmarks': {
-                mark.name: {
-                    'pixel_px': [_finite(value) for value in mark.pixel_px],
-                    'world_m': list(mark.world_m),
-                    'depth_m': mark.depth_m,
-                    'visible': mark.visible,
-                }
-                for mark in self.landmarks
-            },
-            'device_pixels': int(np.count_nonzero(self.mask)),
-            'image_intensifier': self.settings.image_intensifier,
+        }
+
+    def _technique(self) -> dict[str, Any]:
+        technique = self.radiograph.technique
+        return {
+            'tube_voltage_kv': technique.tube_voltage_kv,
+            'charge_mas': technique.charge_mas,
+            'pulse_length_s': technique.pulse_length_s,
+            'filtration_mm': dict(technique.filtration_mm),
+        }
+
+    def _pixels(self) -> dict[str, Any]:
+        """Return how many pixels show each device and each structure."""
+        return {
             'instances': [
                 {**vars(item), 'pixels': int(np.count_nonzero(self.instance_mask == item.id))}
                 for item in self.instances
@@ -230,6 +243,15 @@ class RenderedFrame:
 
 def _listed(matrix: NDArray | None) -> list | None:
     return None if matrix is None else matrix.tolist()
+
+
+def _landmark(mark: Landmark) -> dict[str, Any]:
+    return {
+        'pixel_px': [_finite(value) for value in mark.pixel_px],
+        'world_m': list(mark.world_m),
+        'depth_m': mark.depth_m,
+        'visible': mark.visible,
+    }
 
 
 def _finite(value: float) -> float | None:

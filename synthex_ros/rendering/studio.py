@@ -31,6 +31,7 @@ from synthex_ros.xray.intensifier import ImageIntensifier
 from synthex_ros.xray.label_projection import LabelProjector, StructureImage
 from synthex_ros.xray.lag import LagMemory
 from synthex_ros.xray.projector import Projector
+from synthex_ros.xray.radiograph import Radiograph
 from synthex_ros.xray.realism import realism
 from synthex_ros.xray.renderer import (
     ENERGIES,
@@ -103,7 +104,7 @@ class Studio:
             index: number in the cine.
             memory: lag of the detector, brought up to date; default none.
         """
-        settings = self.settings
+        settings, tube = self.settings, self.renderer.chain.intensifier
         if not 0 <= index < settings.frames:
             raise ValueError(f'frame must be 0..{settings.frames - 1}, got {index}')
         share = index / max(settings.frames - 1, 1)
@@ -114,20 +115,9 @@ class Studio:
         check_in_front(bodies, view)
         near_m = np.mean(list(device.landmarks_world_m.values()), axis=0) if device else _ORIGIN
         layer = self._moving.layer(view, self._exposure_technique(), time_s, near_m)
-        radiograph = self.renderer.render(
-            view,
-            bodies,
-            np.random.default_rng([settings.seed, index]),
-            layer=layer,
-            memory=memory,
-            interval_s=1 / settings.frame_rate_hz,
-        )
-        tube = self.renderer.chain.intensifier
-        inspiration, contraction = self._moving.shares(time_s)
         is_open = open_field(view.geometry, settings.field_px, tube)
-        radiograph.mask[~is_open] = 0
-        if bodies and not radiograph.mask.any():
-            logger.warning('frame %d: the device lies outside the beam and is not seen', index)
+        radiograph = self._radiograph(index, view, bodies, layer, memory, is_open)
+        inspiration, contraction = self._moving.shares(time_s)
         return RenderedFrame(
             index=index,
             time_s=time_s,
@@ -147,6 +137,29 @@ class Studio:
             contraction=contraction,
             **self._instances(device, view, is_open),
         )
+
+    def _radiograph(
+        self,
+        index: int,
+        view: View,
+        bodies: list[Body],
+        layer: AnatomyLayer,
+        memory: LagMemory | None,
+        is_open: NDArray[np.bool_],
+    ) -> Radiograph:
+        """Return frame `index` of a view; its mask shows devices in the open field alone."""
+        radiograph = self.renderer.render(
+            view,
+            bodies,
+            np.random.default_rng([self.settings.seed, index]),
+            layer=layer,
+            memory=memory,
+            interval_s=1 / self.settings.frame_rate_hz,
+        )
+        radiograph.mask[~is_open] = 0
+        if bodies and not radiograph.mask.any():
+            logger.warning('frame %d: the device lies outside the beam and is not seen', index)
+        return radiograph
 
     def view(self, share: float = 0.0) -> View:
         """Return geometry and pose of the exposure at `share` = 0..1 of the cine."""

@@ -90,7 +90,7 @@ def vessel_targets(seed: int) -> list[SeedResult]:
     vessels, path = tree_path(number)
     base = entry_pose(path, 0.0)
     scene = wire_scene(seed, base, 0.002, lumen=vessels.lumen, follows=True, known=VESSEL_WIRE)
-    loop, goal = scene.loop, LumenPath(path)
+    loop, goal = scene.loop, LumenPath(path, lumen=vessels.lumen)
     goal.locate(loop.tip_m())
     start_m = goal.arc_m or 0.0
     loop.controller.goals.add(goal)

@@ -5,12 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from synthex_ros.control.magnetic.lumen_path import Feeder, FeedSettings, LumenPath
+from synthex_ros.control.magnetic.feeder import Feeder
+from synthex_ros.control.magnetic.guidewire import GuidewireLaw
+from synthex_ros.control.magnetic.law import Seen
+from synthex_ros.control.magnetic.line_of_sight import LineOfSight
+from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
 from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering
 from synthex_ros.control.magnetic.mouths import find_mouths
 from synthex_ros.control.magnetic.planner import PlannerSettings, plan_along
 from synthex_ros.control.magnetic.wire_model import WireModel, bend_to_meet
 from synthex_ros.control.magnetic.wire_sight import WireSight, line_end, point_behind
+from synthex_ros.control.reference import Reference, TargetGoal
+from synthex_ros.devices.magnetic.guidewire_parameters import GuidewireParameters
 from synthex_ros.devices.magnetic.numbers import wire_numbers
 
 WIRE = WireModel(**wire_numbers())
@@ -182,11 +188,108 @@ def steered(line, at_m, **more):
     return steering.field(path, np.array(at_m), sight, 0, 1.0, more.get('interval_s', 0.07))[1]
 
 
+def fed_to(stop_m, from_m=0.08, speed_m_s=4.8e-3, interval_s=0.067):
+    """Return the field for a wire that stays straight while it is fed along z to a place."""
+    path, sight, steering = LumenPath(branching_path()), WireSight(), LumenSteering(WIRE, FIELDS)
+    for z in np.arange(0.0, stop_m, speed_m_s * interval_s):
+        tip = np.array([0.0, 0.0, z])
+        path.locate(tip)
+        sight.see(hook(0) - hook(0)[-1] + tip)
+        if z > from_m:
+            field = steering.field(path, tip, sight, 0, 1.0, interval_s)[1]
+    return field
+
+
 def test_the_field_turns_the_tip_to_the_branch_before_it_gets_there():
-    far, near = (steered(hook(0), (0.0, 0.0, z)) for z in (0.04, 0.09))
+    far = steered(hook(0), (0.0, 0.0, 0.04))
+    near = fed_to(MOUTH_M)
     assert math.degrees(math.atan2(far[0], far[2])) < 10
     assert math.degrees(math.atan2(near[0], near[2])) > 60
     assert np.linalg.norm(near) <= FIELDS.field_max_t * 1.001
+
+
+@pytest.mark.parametrize('tip_deg', [0, 40, 110])
+def test_in_a_branch_the_field_turns_to_where_the_tip_lacks(tip_deg):
+    """A tip that looks along its branch needs no turn; one that does not, a turn that way."""
+    path, sight, steering = LumenPath(branching_path()), WireSight(), LumenSteering(WIRE, FIELDS)
+    for arc in np.arange(0.0, MOUTH_M + 0.02, 1e-3):
+        path.locate(path.path.at(arc))
+    tip = path.path.at(MOUTH_M + 0.02)
+    sight.see(hook(tip_deg) - hook(tip_deg)[-1] + tip)
+    along = np.array([math.sin(math.radians(tip_deg)), 0, math.cos(math.radians(tip_deg))])
+    for _ in range(15):
+        field = steering.field(path, tip, sight, 0, 1.0, 0.067)[1]
+    turned = math.degrees(math.atan2(field[0], field[2])) - tip_deg
+    assert math.copysign(1, turned) == math.copysign(1, 70 - tip_deg)
+    assert abs(turned) > 0.4 * abs(70 - tip_deg)
+    assert field @ along > 0
+
+
+class Halves:
+    """Two halves of space with a wall in between, x = 0, that is open beyond z = 20 mm."""
+
+    def signed_distance_m(self, points):
+        beyond = np.maximum(0.02 - points[:, 2], 0.0)
+        room = np.where(beyond > 0, np.abs(points[:, 0]) - 1e-3, 5e-3)
+        return room, np.tile([1.0, 0, 0], (len(points), 1))
+
+
+def test_a_tip_does_not_aim_through_a_wall():
+    sight = LineOfSight(Halves())
+    ahead = np.array([[-0.01, 0, z] for z in (-0.02, 0.0, 0.05)])
+    assert sight.best(np.array([0.01, 0, 0.0]), ahead) == 2
+    assert sight.best(np.array([-0.01, 0, 0.01]), ahead) == 0
+
+
+def test_a_place_that_seems_to_be_in_the_wall_is_taken_beside_it():
+    inside = LineOfSight(Halves()).inside(np.array([5e-4, 0, 0]))
+    assert inside[0] > 1e-3
+
+
+def test_at_an_end_in_a_wide_vessel_the_tip_must_come_near_it():
+    radius = np.full(101, WIDE_M)
+    line = np.linspace([0, 0, 0], [0, 0, 0.1], 101)
+    path = LumenPath(plan_along(line, radius, ['trunk'] * 101, PlannerSettings()))
+    for z in np.arange(0.0, 0.1, 1e-3):
+        path.locate(np.array([8e-3, 0, z]))
+    path.locate(np.array([8e-3, 0, 0.1]))
+    assert path.wide_end
+    assert not path.arrived
+    path.locate(np.array([2e-3, 0, 0.1]))
+    assert path.arrived
+
+
+def test_a_wire_at_the_outer_walls_is_longer_than_its_path_and_not_caught():
+    settings = FeedSettings()
+    path, feeder = LumenPath(branching_path()), Feeder(settings)
+    for arc in np.arange(0.0, MOUTH_M + 0.02, 1e-3):
+        path.locate(path.path.at(arc))
+        feeder.speed_m_s(path, arc, 0.0, 0.0)
+    here = MOUTH_M + 0.02
+    slack_m = settings.slack_share * here
+    assert feeder.speed_m_s(path, here + 0.9 * slack_m, 0.0, 0.0) > 0
+    fed = here + slack_m
+    while feeder.speed_m_s(path, fed, 0.0, 0.0) > 0:
+        fed += 1e-4
+    assert fed - here - slack_m == pytest.approx(WIDE_M - settings.caught_m, abs=2e-3)
+
+
+def test_a_target_does_not_pull_a_wire_off_its_path_through_vessels():
+    limits = GuidewireParameters().limits
+    law = GuidewireLaw(WIRE, np.eye(4), limits)
+    path, joints, now = LumenPath(branching_path()), np.array([0.05, 0.0]), 10**9
+    tip = np.array([0.0, 0.0, 0.05])
+    law.observe(Seen(now, tip, np.eye(3) * 1e-7, np.array([0, 1.0, 0])), joints, now)
+    at = Reference('target', 1, tip, np.zeros(3), math.inf)
+    before = law.command(at, path, now, joints, now, 0.067)
+    law.sent(now, before)
+    wish = law.command(at, TargetGoal([0.02, 0, 0.05]), now, joints, now, 0.067)
+    assert wish.kind == 'target_in_vessel'
+    assert 'path' in wish.reason
+    assert law.command(at, path, now, joints, now, 0.067).kind == ''
+    law.reset()
+    law.observe(Seen(now, tip, np.eye(3) * 1e-7, np.array([0, 1.0, 0])), joints, now)
+    assert law.command(at, TargetGoal([0.0, 0, 0.06]), now, joints, now, 0.067).kind == ''
 
 
 def test_the_field_never_points_behind_the_tip_that_is_seen():

@@ -14,14 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.control.magnetic.allocation_slew import FieldSlew
 from synthex_ros.control.magnetic.drift_filter import DriftFilter
+from synthex_ros.control.magnetic.feeder import Feeder
 from synthex_ros.control.magnetic.law import Seen, Wish
-from synthex_ros.control.magnetic.lumen_path import Feeder, FeedSettings, LumenPath
+from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
 from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering
 from synthex_ros.control.magnetic.swimmer import DriftNoise
 from synthex_ros.control.magnetic.tip_angle import BendEstimator, FieldMemory, TipAngleGoal
 from synthex_ros.control.magnetic.wire_model import WireModel
 from synthex_ros.control.magnetic.wire_sight import WireSight
-from synthex_ros.control.reference import Goal, Reference
+from synthex_ros.control.reference import Goal, Reference, TargetGoal
 from synthex_ros.geometry import check_pose
 from synthex_ros.joints import JointLimits
 
@@ -30,6 +31,12 @@ Array = NDArray[np.float64]
 _STRAIGHT_RAD = 1e-6
 _FAR_RAD = math.radians(120)
 _SETTLE_NS = 60_000_000
+_NO_TARGET = (
+    math.nan,
+    'target_in_vessel',
+    'the wire is on a path through vessels, and a target alone would pull its tip to the wall; '
+    'send a path that ends at the target, or reset the controller for open space',
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,7 @@ class GuidewireLaw:
         self.sight.clear()
         self._steering.clear()
         self._frame, self._in_vessel = self._base[:3, :3], False
+        self._was_on_path = False
         self._fed: tuple[int, float] | None = None
         self._velocity = np.zeros(3)
         self._bent: Array | None = None
@@ -174,6 +182,9 @@ class GuidewireLaw:
     ) -> Wish:
         """Return field and joints until the next command."""
         self._advance(now_ns)
+        self._was_on_path |= isinstance(goal, LumenPath)
+        if self._was_on_path and isinstance(goal, TargetGoal):
+            return Wish(self._slew.field_t, None, np.array(joints, float), *_NO_TARGET)
         if self._in_vessel != isinstance(goal, LumenPath):
             self._in_vessel, self._bent = isinstance(goal, LumenPath), None
         tip = self.tip_world_m()
@@ -215,7 +226,10 @@ class GuidewireLaw:
         )
         self._along = path.path.tangent(path.arc_m or 0.0)
         off = _angle(self._slew.field_t, wanted) if np.any(self._slew.field_t) else np.pi
-        speed = self.feeder.speed_m_s(path, float(joints[0]), off, self.force_n, self.sight.folded)
+        speed = self.feeder.speed_m_s(
+            path, float(joints[0]), off, self.force_n, self._steering.folded,
+            self._steering.tip_off_rad,
+        )  # fmt: skip
         return wanted, speed
 
     def _towards(

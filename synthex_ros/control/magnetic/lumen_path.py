@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.control.magnetic.line_of_sight import LineOfSight
 from synthex_ros.control.magnetic.mouths import Mouth, MouthWatch
-from synthex_ros.control.magnetic.planner import PlannedPath
+from synthex_ros.control.magnetic.planner import PlannedPath, Room
 
 Array = NDArray[np.float64]
 
 MODES = ('automatic', 'confirm')
 
+_BACK_M, _END_M, _ON_M = 0.015, 0.012, 3e-3
 _ASIDE_M = (0.0, -3e-3, 3e-3, -6e-3, 6e-3)
 """Where attempts at a mouth aim beside it, along the wider vessel [m]."""
 
@@ -36,10 +38,14 @@ class FeedSettings:
         into_mouth_m: before a branch, how far into it the tip is aimed at most [m].
         behind_m: how far behind the tip the wire's direction is that of the path [m].
         field_off_rad: feeding stops while the field is this far from where it shall be [rad].
+        tip_off_rad: in a branch, feeding slows with the angle between the tip and its aim, and
+            stops 30 % beyond this [rad].
         warn_force_n: wall force at which the wire is drawn back a little [N].
         stop_force_n: wall force at which everything is held [N].
         mouth_share: part of the speed at a mouth.
         reach_m: distance from the end at which it is reached [m].
+        near_m: distance from the end at which it is reached in a wide vessel, where the wire lies
+            at the wall [m].
         stuck_commands: commands in a row with the field too far off to feed, after which the tip
             is taken as caught.
         caught_m: fed without getting on by which the tip is taken as caught, or the same multiple
@@ -50,6 +56,12 @@ class FeedSettings:
             drawn back until it is half of that [m].
         loop_share: what is added to that, as a part of the way: at the wall of a bend the wire is
             longer than the path.
+        slack_share: as a part of the way, by how much the wire is longer than the path when it
+            lies at the outer walls; less than that is fed before the tip of a wire in a branch
+            moves.
+        branch_share: part of the speed while that is fed.
+        retry_slack_m: in a branch, how much further it is drawn back at each attempt after the
+            first, in place of slack_m: the tip shall stay in the branch [m].
     """
 
     speed_m_s: float = 0.012
@@ -58,16 +70,21 @@ class FeedSettings:
     into_mouth_m: float = 0.006
     behind_m: float = 0.024
     field_off_rad: float = 0.7
+    tip_off_rad: float = 1.05
     warn_force_n: float = 0.3
     stop_force_n: float = 0.7
     mouth_share: float = 0.4
     reach_m: float = 1.5e-3
+    near_m: float = 3e-3
     stuck_commands: int = 30
     caught_m: float = 8e-3
     draw_back_m: float = 0.012
     slack_m: float = 0.06
     loop_m: float = 0.03
     loop_share: float = 0.15
+    slack_share: float = 0.08
+    branch_share: float = 0.75
+    retry_slack_m: float = 0.015
 
     def __post_init__(self):
         for name in self.__dataclass_fields__:
@@ -88,6 +105,8 @@ class LumenPath:
         path: the planned path, in `world`.
         settings: lookahead and speeds.
         mode: 'automatic' runs to the end; 'confirm' waits at every waypoint for `confirm`.
+        lumen: where the vessels are open, if known: in a branch the tip is then aimed at what it
+            sees of the path.
 
     Attributes:
         arc_m: how far along the path the tip is [m].
@@ -96,7 +115,11 @@ class LumenPath:
     mode = 'path'
 
     def __init__(
-        self, path: PlannedPath, settings: FeedSettings | None = None, mode: str = 'automatic'
+        self,
+        path: PlannedPath,
+        settings: FeedSettings | None = None,
+        mode: str = 'automatic',
+        lumen: Room | None = None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
@@ -105,6 +128,8 @@ class LumenPath:
         self._stops = sorted({*stops, path.length_m})
         self.arc_m: float | None = None
         self._watch, self._inside = MouthWatch(path), True
+        self._to_end_m = np.full(3, np.inf)
+        self._sight = None if lumen is None else LineOfSight(lumen)
 
     @property
     def mouth(self) -> Mouth | None:
@@ -115,6 +140,11 @@ class LumenPath:
     def at_mouth(self) -> bool:
         """Whether the tip is at a mouth that it is to enter: it is turned there and fed slowly."""
         return self._watch.close
+
+    @property
+    def in_branch(self) -> bool:
+        """Whether the tip is in a branch of the vessel where the path began, or at its mouth."""
+        return self.at_mouth or self._watch.branched(self.arc_m or 0.0)
 
     @property
     def missed(self) -> bool:
@@ -140,7 +170,30 @@ class LumenPath:
     def arrived(self) -> bool:
         """Whether the tip is at the end, and in its vessel."""
         near = self.remaining_m <= self.settings.reach_m
+        if self.wide_end:
+            near = near and float(np.linalg.norm(self._to_end_m)) <= self.settings.near_m
         return len(self._stops) == 1 and near and self._inside
+
+    @property
+    def wide_end(self) -> bool:
+        """Whether a tip at the wall is far from the end: it must then be bent to the middle."""
+        return float(self.path.radius_m[-1]) > self.settings.lookahead_m / 2
+
+    @property
+    def at_wide_end(self) -> bool:
+        """Whether the end is near and lies in a wide vessel: the tip is aimed at it there."""
+        return self.wide_end and len(self._stops) == 1 and self.remaining_m < 0.03
+
+    def to_end_m(self, tip_m: Array) -> Array:
+        """Return the way from a tip to the end of the path, shape (3,) [m]."""
+        return self.path.points_m[-1] - tip_m
+
+    @property
+    def short_m(self) -> float:
+        """Way that is left along the vessel, negative beyond the end of a wide one [m]."""
+        if not self.wide_end or len(self._stops) > 1 or self.remaining_m > _END_M:
+            return self.remaining_m
+        return float(self._to_end_m @ self.path.tangent(self.path.length_m))
 
     def confirm(self) -> bool:
         """Let the tip go on from the waypoint where it waits; tell whether it did wait."""
@@ -181,11 +234,16 @@ class LumenPath:
         before = found if self.arc_m is None else self.arc_m
         self.arc_m = self._watch.placed(before, found, tip_m)
         self._inside = self._watch.inside(self.arc_m, tip_m)
+        self._to_end_m = self.path.points_m[-1] - tip_m
         return self.arc_m
 
     def behind(self) -> Array:
         """Return the direction of the path behind the tip, unit, shape (3,)."""
         return self.path.tangent(max(0.0, (self.arc_m or 0.0) - self.settings.behind_m))
+
+    def ahead(self) -> Array:
+        """Return the direction of the path at the tip, unit, shape (3,)."""
+        return self.path.tangent(self.arc_m or 0.0)
 
     def aim_m(self, attempts: int = 0) -> Array:
         """Return the point that the tip is aimed at, shape (3,) [m].
@@ -199,98 +257,25 @@ class LumenPath:
         if mouth is not None:
             ahead = min(ahead, max(mouth.arc_m, arc) + self.settings.into_mouth_m)
             aside = _ASIDE_M[attempts % len(_ASIDE_M)]
-        aim = self.path.at(min(ahead, end)) + max(0.0, ahead - end) * self.path.tangent(end)
+        beyond = 0.0 if self.wide_end else max(0.0, ahead - end)
+        aim = self.path.at(min(ahead, end)) + beyond * self.path.tangent(end)
         if mouth is not None and arc < mouth.arc_m:
             aim = aim + aside * mouth.vessel
         return aim
 
+    def seen_aim_m(self, tip_m: Array) -> Array:
+        """Return the furthest point of the path that the tip sees, shape (3,) [m].
 
-class Feeder:
-    """Feeding along a `LumenPath`: slows, draws back, tries again.
-
-    Attributes:
-        attempts: how often the tip was caught at the present place.
-    """
-
-    def __init__(self, settings: FeedSettings) -> None:
-        self._settings = settings
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the past."""
-        self.attempts = 0
-        self._best_m, self._caught_at_m = -np.inf, np.inf
-        self._fed_at_best_m = 0.0
-        self._stuck = 0
-        self._missed = self._looped = False
-        self._back_to_m: float | None = None
-        self._from_arc_m = 0.0
-        self._start_m: tuple[float, float] | None = None
-
-    @property
-    def oversteer(self) -> float:
-        """Factor on the bend: a little more or less after failed attempts.
-
-        Much more would press the tip on the wall, and the wire would go into a loop behind it.
+        It is one lookahead ahead at most, and a little further on in the direction of the path,
+        which goes on straight beyond its end.
         """
-        return (1.0, 1.25, 0.8)[self.attempts % 3]
-
-    def speed_m_s(
-        self,
-        path: LumenPath,
-        insertion_m: float,
-        field_off_rad: float,
-        force_n: float,
-        folded: bool = False,
-    ) -> float:
-        """Return the feeding speed, negative to draw back [m/s].
-
-        Args:
-            path: the path with the tip's present place.
-            insertion_m: present insertion [m].
-            field_off_rad: angle between the field and where it shall be [rad].
-            force_n: newest force on the wall [N].
-            folded: whether the tip has turned back on the wire.
-        """
-        s, arc = self._settings, path.arc_m or 0.0
-        if arc > self._best_m + 2e-3:
-            self._best_m, self._fed_at_best_m = arc, insertion_m
-        if arc > self._caught_at_m + 8e-3:
-            self.attempts, self._caught_at_m = 0, np.inf
-        if self._start_m is None:
-            self._start_m = (insertion_m, arc)
-        fed_m, way_m = insertion_m - self._start_m[0], arc - self._start_m[1]
-        loop_m = s.loop_m + s.loop_share * max(way_m, 0.0)
-        if fed_m - way_m > loop_m:
-            self._looped = True
-        elif fed_m - way_m < loop_m / 2:
-            self._looped = False
-        if path.missed or folded or self._looped:
-            self.attempts += not self._missed
-            self._missed, self._back_to_m = True, None
-            self._caught_at_m = self._best_m
-            return -s.speed_m_s
-        if self._missed:
-            self._missed, self._fed_at_best_m = False, insertion_m + s.draw_back_m
-        if self._back_to_m is not None:
-            # a wire that lies in a loop is drawn straight before its tip follows
-            follows = arc < self._from_arc_m - 2e-3
-            if insertion_m > 0 and insertion_m > self._back_to_m - (0.0 if follows else s.slack_m):
-                return -s.speed_m_s
-            self._back_to_m, self._fed_at_best_m = None, insertion_m + s.draw_back_m
-        if path.arrived or path.waiting:
-            return 0.0
-        self._stuck = self._stuck + 1 if field_off_rad >= s.field_off_rad else 0
-        patience_m = max(s.caught_m, s.lookahead_rooms * path.widest_m(arc))
-        caught = insertion_m - self._fed_at_best_m > patience_m
-        if caught or self._stuck > s.stuck_commands or force_n >= s.warn_force_n:
-            self._stuck = 0
-            self.attempts, self._caught_at_m = self.attempts + 1, self._best_m
-            self._back_to_m, self._from_arc_m = insertion_m - s.draw_back_m, arc
-            return -s.speed_m_s
-        turned = float(np.clip(1 - field_off_rad / s.field_off_rad, 0, 1))
-        pressed = float(np.clip(2 * (1 - force_n / s.warn_force_n), 0.15, 1))
-        slowing = float(np.clip(path.remaining_m / 8e-3, 0.15, 1))
-        if path.at_mouth:
-            slowing = min(slowing, s.mouth_share)
-        return s.speed_m_s * turned * min(pressed, slowing)
+        arc, end = self.arc_m or 0.0, self.path.length_m
+        room = float(np.interp(arc, self.path.arc_m, self.path.radius_m))
+        ahead = max(self.settings.lookahead_m, room)
+        arcs = np.arange(arc + ahead, max(arc - _BACK_M, 0.0), -1e-3)
+        points = self.path.at(np.minimum(arcs, end))
+        best = 0
+        if self._sight is not None:
+            best = self._sight.best(self._sight.inside(tip_m), points)
+        on_m = max(_ON_M, arcs[best] - end)
+        return points[best] + on_m * self.path.tangent(min(arcs[best], end))

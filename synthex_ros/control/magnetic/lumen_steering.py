@@ -1,8 +1,12 @@
 """Which field turns the soft end of a wire in a vessel to where its path goes.
 
-The soft end is aimed from the body behind it, not from the tip: a bend that the field changes
-moves the tip aside, and an aim that followed it would swing with the delay of the images. The
-bend sought is the one whose straight continuation meets the aim.
+In a wide vessel the soft end is aimed from the body behind it, not from the tip: a bend that the
+field changes moves the tip aside, and an aim that followed it would swing with the delay of the
+images. The bend sought is the one whose straight continuation meets the aim.
+
+In a branch and at its mouth walls bend the body, and the model of a free bend says little. There
+the field is turned by what the tip that is seen lacks of the direction to its aim, until it looks
+there; so it is at an end in a wide vessel, where the tip is bent off the wall to the middle.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ Array = NDArray[np.float64]
 _LEAD_SEEN_RAD = math.radians(85)
 _ABEAM_RAD, _BEYOND_RAD = math.radians(70), math.radians(15)
 _DAMPING_S, _CORRECTION = 0.5, 0.7
+_TURN_HZ, _STRONG = 1.0, 0.9
+_AT_END_M, _ALONG = 4e-3, math.cos(math.radians(75))
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class LumenSteering:
         self._fields, self._whole = fields, BendEstimator(model)
         self._front = BendEstimator(model.front(BODY_M[0]))
         self._smooth: Array | None = None
+        self.tip_off_rad, self.folded = 0.0, False
 
     def clear(self) -> None:
         """Forget the past."""
@@ -80,15 +87,22 @@ class LumenSteering:
             interval_s: time since the last call [s].
         """
         aim = path.aim_m(attempts)
+        self.tip_off_rad, self.folded = 0.0, _folded(path, sight)
+        if sight.tip is not None and path.at_wide_end and not self.folded:
+            way = path.to_end_m(tip_m) + _AT_END_M * sight.tip
+            return frame_along(sight.tip), self._towards(way, sight.tip, interval_s)
+        if sight.tip is not None and path.in_branch and not (path.missed or self.folded):
+            way = path.seen_aim_m(tip_m) - tip_m
+            return frame_along(sight.tip), self._towards(way, sight.tip, interval_s)
         if sight.behind is None or sight.body_m is None:
             frame = frame_along(path.behind())
             local = frame.T @ (aim - tip_m)
             angle = math.atan2(math.hypot(local[0], local[1]), local[2])
             return frame, self._field(self._whole, frame, local, oversteer * angle)
         # the body swings with the field: a bend counted from it, seen late, would swing too
-        frame = frame_along(sight.behind if sight.folded else path.behind())
+        frame = frame_along(sight.behind if self.folded else path.behind())
         local = frame.T @ (aim - sight.body_m)
-        if sight.folded:
+        if self.folded:
             angle = 0.0
         elif path.mouth is not None and (path.at_mouth or path.missed):
             angle = min(path.mouth.turn_rad + _BEYOND_RAD, _ABEAM_RAD)
@@ -102,6 +116,19 @@ class LumenSteering:
             field = _corrected(field, _direction(frame, local, angle), sight.tip)
         field = self._damped(field, interval_s)
         return frame, _before_the_tip(field, sight.tip)
+
+    def _towards(self, way: Array, tip: Array, interval_s: float) -> Array:
+        """Turn the field by what the tip that is seen lacks of the direction to its aim."""
+        wanted = way / max(float(np.linalg.norm(way)), 1e-9)
+        self.tip_off_rad = math.acos(float(np.clip(wanted @ tip, -1, 1)))
+        before = tip if self._smooth is None else self._smooth / np.linalg.norm(self._smooth)
+        turned = before + _TURN_HZ * interval_s * (wanted - tip)
+        unit = _before_the_tip(turned / max(float(np.linalg.norm(turned)), 1e-9), tip)
+        lead = float(np.linalg.norm(np.cross(unit, tip)))
+        high = self._fields.field_max_t
+        low = max(self._fields.field_t, _STRONG * high)
+        self._smooth = unit * (low + lead * (high - low))
+        return self._smooth
 
     def _damped(self, field: Array, interval_s: float) -> Array:
         """Follow a field slowly: the body that the bend is counted from swings with it, late."""
@@ -138,6 +165,13 @@ class LumenSteering:
         return frame @ bends.field_for(
             angle * side, fields.field_t, fields.field_max_t, fields.lead_max_rad
         )
+
+
+def _folded(path: LumenPath, sight: WireSight) -> bool:
+    """Tell whether a tip has turned back on its body, and not because its branch does."""
+    if not sight.folded or sight.tip is None:
+        return False
+    return not (path.in_branch and sight.tip @ path.ahead() > _ALONG)
 
 
 def _direction(frame: Array, towards: Array, angle_rad: float) -> Array:

@@ -108,6 +108,10 @@ class MouthWatch:
         """All mouths, in order."""
         return self._mouths
 
+    def branched(self, arc_m: float) -> bool:
+        """Tell whether a place on the path lies in a branch, behind the first mouth."""
+        return bool(self._mouths) and arc_m >= self._mouths[0].arc_m
+
     def ahead(self, arc_m: float) -> Mouth | None:
         """Return the next mouth for a tip at a place on the path, if it is near."""
         for mouth in self._mouths:

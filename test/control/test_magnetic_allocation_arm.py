@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthex_ros import magnetics
-from synthex_ros.control.magnetic.arm_allocation import ArmAllocator, magnet_for_field
+from synthex_ros.control.magnetic.arm_allocation import ArmAllocator
 from synthex_ros.control.magnetic.arm_allocation_step import aim, reach_pose
+from synthex_ros.control.magnetic.magnet_fields import field_errors, field_slopes, magnet_for_field
 from synthex_ros.devices.magnetic.arm_kinematics import ArmKinematics
 from synthex_ros.devices.magnetic.dipole import Dipole
 from synthex_ros.devices.magnetic.magnet_arm import HOME_RAD, MagnetArm
@@ -154,3 +155,30 @@ def test_nonsense_is_refused():
         planner.follow(DEVICE, [1e-3, 0, 0], HOME, 0.02, force_n=[0, 0, 0])
     with pytest.raises(ValueError, match='field_t'):
         planner.follow(DEVICE, [np.inf, 0, 0], HOME, 0.02)
+
+
+@pytest.mark.parametrize('off_rad', [0.02, 0.5, 1.5, 3.0])
+def test_an_arm_that_is_behind_does_not_gain_by_a_weaker_field(off_rad):
+    wanted = np.array([1e-3, 0.0, 0.0])
+    behind = 1e-3 * np.array([np.cos(off_rad), np.sin(off_rad), 0.0])
+    costs = [np.sum(field_errors(wanted, share * behind, 1e-3) ** 2) for share in (1, 0.7, 0.1)]
+    assert costs[0] < costs[1] < costs[2]
+
+
+def test_small_errors_of_a_field_are_relative_and_their_slopes_are_the_derivative():
+    rng = np.random.default_rng(2)
+    wanted = np.array([1e-3, -2e-3, 0.5e-3])
+    made = wanted + 1e-5 * rng.standard_normal(3)
+    errors = field_errors(wanted, made, 1.0)
+    relative = np.linalg.norm(made - wanted) / np.linalg.norm(wanted)
+    assert np.linalg.norm(errors) == pytest.approx(relative, rel=0.02)
+    far = np.array([-1e-3, 1e-3, 2e-3])
+    slopes = field_slopes(wanted, far, 1.0)
+    for axis, row in zip(np.eye(3), slopes.T, strict=True):
+        ends = [field_errors(wanted, far + sign * 1e-9 * axis, 1.0) for sign in (1, -1)]
+        np.testing.assert_allclose((ends[1] - ends[0]) / 2e-9, row, rtol=1e-4, atol=1e-2)
+
+
+def test_no_wanted_field_pulls_the_strength_itself_down():
+    errors = field_errors(np.zeros(3), np.array([0.0, 2e-3, 0.0]), 1e-3)
+    np.testing.assert_allclose(errors, [0, -2, 0, 0])

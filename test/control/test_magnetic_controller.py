@@ -215,7 +215,7 @@ def test_a_stronger_pull_has_a_stronger_field_and_a_firmer_press():
     numbers = swimmer_numbers(DropletParameters(), field_t=settings.field_t)
     found = []
     for gain_hz in (0.05, 1.0, 5.0):
-        own = replace(settings, gain_hz=gain_hz, speed_max_m_s=0.3)
+        own = replace(settings, gain_hz=gain_hz, speed_max_m_s=0.3, press_n=1e-7)
         answer, _ = moving(magnetic_controller('droplet', numbers, NO_JOINTS, settings=own))
         found.append((np.linalg.norm(answer.force_n), np.linalg.norm(answer.field_t), answer))
     for force, strength, answer in found:
@@ -223,6 +223,6 @@ def test_a_stronger_pull_has_a_stronger_field_and_a_firmer_press():
         wanted = max(settings.field_t * np.sqrt(share), settings.field_least_t)
         assert strength == pytest.approx(wanted)
         pull = np.hypot(answer.force_n[0], answer.force_n[2])
-        assert answer.force_n[1] == pytest.approx(1e-6 + 0.3 * pull, rel=1e-3)
+        assert answer.force_n[1] == pytest.approx(1e-7 + 0.3 * pull, rel=1e-3)
     assert found[0][1] == pytest.approx(settings.field_least_t)
     assert found[1][1] < found[2][1]

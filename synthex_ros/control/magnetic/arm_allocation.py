@@ -19,7 +19,12 @@ from synthex_ros.control.magnetic.arm_allocation_step import (
     keeps_clear,
     reach_pose,
 )
-from synthex_ros.magnetics import MU0_OVER_4PI, as_vector, force_map
+from synthex_ros.control.magnetic.magnet_fields import (
+    field_errors,
+    field_slopes,
+    magnet_for_field,
+)
+from synthex_ros.magnetics import as_vector, force_map
 
 Array = NDArray[np.float64]
 
@@ -93,26 +98,6 @@ class _Wish:
     force_rows: Array  # from gradient components to force, (3, 5); no rows without a wanted force
     force_n: Array
     force_unit_n: float
-
-
-def magnet_for_field(
-    field_t: ArrayLike, from_device: ArrayLike, moment_a_m2: float
-) -> tuple[float, Array]:
-    """Return distance [m] and moment direction of a dipole that makes a field at the device.
-
-    B = k m H mh / d^3 with H = 3 u u^T - I and H^-1 = (H - I) / 2, so the direction of the moment
-    is that of (H - I) B, and its strength gives the distance.
-
-    Args:
-        field_t: wanted field, shape (3,), not zero [T].
-        from_device: unit vector from the device to the magnet, shape (3,).
-        moment_a_m2: moment of the magnet [A m^2].
-    """
-    field, u = np.asarray(field_t, float), np.asarray(from_device, float)
-    inverse = 1.5 * np.outer(u, u) - np.eye(3)
-    needed = inverse @ field
-    size = float(np.linalg.norm(needed))
-    return float(np.cbrt(MU0_OVER_4PI * moment_a_m2 / size)), needed / size
 
 
 class ArmAllocator:
@@ -233,8 +218,8 @@ class ArmAllocator:
         return [(position, axis) for _, position, axis in rated[: self.weights.refined]]
 
     def _errors(self, wish: _Wish, made: Array) -> Array:
-        """Return weighted errors of field and force, shape (3,) or (6,), of (8,) made."""
-        field = self.weights.field_first * (wish.field_t - made[:3]) / wish.field_unit_t
+        """Return weighted errors of field and force, shape (N,), of (8,) made."""
+        field = self.weights.field_first * field_errors(wish.field_t, made[:3], wish.field_unit_t)
         force = (wish.force_n - wish.force_rows @ made[3:]) / wish.force_unit_n
         return np.concatenate([field, force])
 
@@ -269,7 +254,7 @@ class ArmAllocator:
         return joints, 0.0
 
     def _slopes(self, wish: _Wish, joints: Array) -> Array:
-        """Return d(weighted field and force) / d(joints), shape (3, J) or (6, J)."""
+        """Return d(weighted field and force) / d(joints), shape (N, J)."""
         position, axis = self.arm.magnet(joints)
         steps = _DISPLACEMENT_M * np.vstack([np.eye(3), -np.eye(3)])
         # moving the magnet is moving the point the other way
@@ -290,8 +275,11 @@ class ArmAllocator:
             ]
             by_turn[:, k] = (ends[0] - ends[1]) / (2 * _TURN_RAD)
         by_joint = np.hstack([by_place, by_turn]) @ self.arm.jacobian(joints)
-        field = self.weights.field_first * by_joint[:3] / wish.field_unit_t
-        return np.vstack([field, wish.force_rows @ by_joint[3:] / wish.force_unit_n])
+        here_t = self._made(wish, joints)[:3]
+        field = self.weights.field_first * field_slopes(wish.field_t, here_t, wish.field_unit_t)
+        return np.vstack(
+            [field @ by_joint[:3], wish.force_rows @ by_joint[3:] / wish.force_unit_n]
+        )
 
     def _report(self, wish: _Wish, joints: Array, otherwise: str) -> ArmAllocation:
         position, axis = self.arm.magnet(joints)

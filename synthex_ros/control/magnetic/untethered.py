@@ -9,7 +9,7 @@ wall, and only friction on the wall has to hold it against the flow.
 
 The field of a pulled body is as strong as the pull needs, B = B_most sqrt(F / F_most): for a
 moment that grows with the field that is the least current, and coils that are not as their model
-says disturb least. A rolling body needs little: what a field of 3 mT turns, friction does not hold.
+says disturb least. A rolling body needs little: a field of 3 mT turns it against all friction.
 
 A pull in open fluid cannot be stable by itself (Earnshaw): the pull grows towards the coils, and
 where it carries weight or holds against a current, it does so faster than images at a delay of

@@ -6,8 +6,10 @@ where there is one, a function that gives the room to the wall at any point.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -132,8 +134,10 @@ class PlannedPath:
 
     def at(self, arc_m: ArrayLike) -> Array:
         """Return points at distances from the entry [m], shape (..., 3); the ends are held."""
-        arc = np.asarray(arc_m, float)
-        return np.stack([np.interp(arc, self.arc_m, self.points_m[:, a]) for a in range(3)], -1)
+        row = np.interp(np.asarray(arc_m, float), self.arc_m, self._rows)
+        before = np.minimum(row.astype(int), len(self._rows) - 2)
+        share = np.asarray(row - before)[..., None]
+        return self.points_m[before] + share * self._steps_m[before]
 
     def tangent(self, arc_m: ArrayLike) -> Array:
         """Return unit directions towards the target, shape (..., 3), at distances [m]."""
@@ -144,14 +148,26 @@ class PlannedPath:
 
     def nearest(self, point_m: ArrayLike) -> tuple[float, float]:
         """Return the distance from the entry of the nearest path point, and how far off [m]."""
-        start, step = self.points_m[:-1], np.diff(self.points_m, axis=0)
-        offset = np.asarray(point_m, float) - start
-        along = np.einsum('ni,ni->n', offset, step) / np.einsum('ni,ni->n', step, step)
-        along = np.clip(along, 0, 1)
-        away = np.linalg.norm(offset - along[:, None] * step, axis=1)
-        best = int(np.argmin(away))
+        offset = np.asarray(point_m, float) - self.points_m[:-1]
+        along = np.einsum('ni,ni->n', offset, self._steps_m) / self._squares_m2
+        along = np.minimum(np.maximum(along, 0), 1)
+        aside = offset - along[:, None] * self._steps_m
+        away_m2 = np.einsum('ni,ni->n', aside, aside)
+        best = int(np.argmin(away_m2))
         arc = self.arc_m[best] + along[best] * (self.arc_m[best + 1] - self.arc_m[best])
-        return float(arc), float(away[best])
+        return float(arc), math.sqrt(float(away_m2[best]))
+
+    @cached_property
+    def _rows(self) -> Array:
+        return np.arange(len(self.arc_m), dtype=float)
+
+    @cached_property
+    def _steps_m(self) -> Array:
+        return np.diff(self.points_m, axis=0)
+
+    @cached_property
+    def _squares_m2(self) -> Array:
+        return np.einsum('ni,ni->n', self._steps_m, self._steps_m)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the path as plain numbers in SI units, ready for JSON."""

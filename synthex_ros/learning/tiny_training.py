@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from synthex_ros import __version__
 from synthex_ros.learning.batches import EpochOrder
 from synthex_ros.learning.coco import CocoFolder
-from synthex_ros.learning.export import LICENCE, write_graph
+from synthex_ros.learning.export import write_graph
 from synthex_ros.learning.losses import mask_loss
 from synthex_ros.learning.networks.detector import STRIDE, DetectorNetwork, ExportedDetector
 from synthex_ros.learning.patches import PatchSet
-from synthex_ros.learning.run_state import CosineRate, RunState, load_checkpoint
+from synthex_ros.learning.run_state import CosineRate, RunState
 from synthex_ros.learning.tiny_losses import box_loss, centre_loss
 from synthex_ros.learning.tiny_scores import coco_ap50, detect_all, found_in
 from synthex_ros.settings import as_plain
@@ -225,39 +224,10 @@ class TinyTraining:
             'settings': as_plain(self.settings),
             'train_data': self._patches.folder.info,
             'train_frames': len(self._patches),
+            'validation_data': self._validation.info,
         }
         self.state.save(record, better, about)
 
 
 def _normalisations(network: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-
-
-def export_detector(checkpoint: str | Path, path: str | Path) -> DetectorMetadata:
-    """Write the ONNX file of a training run; return its metadata.
-
-    Raises:
-        FileNotFoundError: no such checkpoint.
-    """
-    state = load_checkpoint(checkpoint)
-    folder = CocoFolder(state['settings']['train'])
-    network = DetectorNetwork(len(folder.classes))
-    network.load_state_dict(state['average'])
-    metadata = DetectorMetadata(
-        '1',
-        folder.images[0]['pixel_pitch_mm'],
-        folder.classes,
-        STRIDE,
-        training={
-            'epochs': state['epoch'],
-            'frames': state['train_frames'],
-            'seconds': round(state['seconds']),
-            'settings': state['settings'],
-            'validation': state['validation'],
-            'software': f'synthex_ros {__version__}, torch {torch.__version__}',
-        },
-        licence=LICENCE,
-    )
-    write_graph(ExportedDetector(network).eval(), metadata, Path(path), True)
-    DetectorModel(path)
-    return metadata

@@ -139,7 +139,10 @@ class DetectorMetadata:
         except ModelMismatch:
             raise
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ModelMismatch(f'these are no metadata of a detector: {error}') from error
+            raise ModelMismatch(
+                f'these are no metadata of a detector ({error}); choose one, such as '
+                f'tiny_detector, or {_REMEDY}'
+            ) from error
 
 
 class DetectorModel:

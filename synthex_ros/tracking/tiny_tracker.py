@@ -8,7 +8,7 @@ found there, and now and then.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -64,11 +64,13 @@ class TinyResult:
         state: the track; its position is (u, v) [px].
         detection: what was taken for the device in this frame; None if nothing was.
         whole: whether the whole frame was looked at.
+        corner_px: first row and column of the part that was looked at last.
     """
 
     state: PointState
     detection: Detection | None
     whole: bool
+    corner_px: tuple[int, int] = (0, 0)
 
 
 class TinyTracker:
@@ -101,11 +103,16 @@ class TinyTracker:
         """
         ahead = self._ahead(time_s)
         whole = ahead is None or self._in_a_row + 1 >= self.settings.full_every
-        chosen = None
+        chosen, corner = None, (0, 0)
         if ahead is not None and not whole:
-            chosen = self._choose(self._near(counts, ahead), ahead)
+            corner = self._corner(counts, ahead)
+            chosen = self._choose(self._near(counts, corner), ahead)
         if chosen is None:
-            chosen, whole = self._choose(self._detector.detect(counts), ahead), True
+            chosen, whole, corner = (
+                self._choose(self._detector.detect(counts), ahead),
+                True,
+                (0, 0),
+            )
         self._in_a_row = 0 if whole else self._in_a_row + 1
         measurement = Measurement(time_s, None, _BLANK, _BLANK)
         if chosen is not None:
@@ -114,7 +121,7 @@ class TinyTracker:
         state = self.filter.add(measurement)
         if state is None:
             raise ValueError(f'the frame of {time_s:.3f} s is older than the history of the track')
-        return TinyResult(state, chosen, whole)
+        return TinyResult(state, chosen, whole, corner)
 
     def _ahead(self, time_s: float) -> PointState | None:
         if not self.filter.state.started or time_s < self.filter.state.time_s:
@@ -122,16 +129,18 @@ class TinyTracker:
         ahead = self.filter.predict(time_s)
         return None if ahead.lost else ahead
 
-    def _near(self, counts: NDArray, ahead: PointState) -> list[Detection]:
-        """Return the detections around the prediction, in the coordinates of the frame."""
+    def _corner(self, counts: NDArray, ahead: PointState) -> tuple[int, int]:
+        """Return first row and column of the region around the prediction."""
         size, shape = self.settings.region_px, np.array(counts.shape)
         corner = np.round(ahead.position[::-1]).astype(int) - size // 2
         top, left = np.clip(corner, 0, np.maximum(shape - size, 0))
+        return int(top), int(left)
+
+    def _near(self, counts: NDArray, corner: tuple[int, int]) -> list[Detection]:
+        """Return the detections of a region, in the coordinates of the frame."""
+        size, (top, left) = self.settings.region_px, corner
         part = counts[top : top + size, left : left + size]
-        return [
-            Detection(one.name, one.u + left, one.v + top, one.width_px, one.height_px, one.score)
-            for one in self._detector.detect(part)
-        ]
+        return [replace(one, u=one.u + left, v=one.v + top) for one in self._detector.detect(part)]
 
     def _choose(
         self, detections: Sequence[Detection], ahead: PointState | None

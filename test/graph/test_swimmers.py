@@ -25,6 +25,8 @@ from synthex_ros.ros.spin import make_executor  # noqa: E402
 pytestmark = [pytest.mark.graph, pytest.mark.timeout(300)]
 
 START_S = 1.0
+TRUTH = ('tracker:=ground_truth', 'control.landmark_std_px:=2.3')
+"""The truth with 0.3 mm of noise stands in for the tracker."""
 DROPLET_ROOM_M, ROBOT_ROOM_M = 2.25e-3, 2.2e-3
 """Radius of the vessel less that of the body."""
 
@@ -52,6 +54,8 @@ class Witness:
         self.fields = self._keep(MagneticField, topics.SERVO_FIELD, field_messages.from_field)
         self.forces = self._keep(WrenchStamped, topics.SERVO_WRENCH, field_messages.from_force)
         self.scores = self._keep(PointCloud2, topics.LANDMARKS, _score)
+        self.found = self._keep(PointCloud2, topics.LANDMARKS, _pixels)
+        self.true = self._keep(PointCloud2, topics.TRUTH_LANDMARKS, _pixels)
         self.node.create_subscription(
             DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, qos.EVENTS
         )
@@ -74,6 +78,13 @@ class Witness:
         found = next(s for s in reversed(self.statuses) if s.name.startswith(name))
         return found, {pair.key: pair.value for pair in found.values}
 
+    def landmark_errors_px(self):
+        """Return how far landmarks that were found are off, shape (frames, landmarks)."""
+        true = {row.time_s: row.value for row in self.true}
+        pairs = [(row.value, true[row.time_s]) for row in self.found if row.time_s in true]
+        off = np.array([np.linalg.norm(a - b, axis=1) for a, b in pairs])
+        return off[np.isfinite(off).all(axis=1)]
+
     def look(self):
         for _ in range(20):
             self._executor.spin_once(timeout_sec=0)
@@ -94,6 +105,11 @@ class Witness:
 
 def _position(message):
     return messages.pose_matrix(message.pose)[:3, 3]
+
+
+def _pixels(message):
+    rows = messages.from_landmarks(message)
+    return np.column_stack([rows['u'], rows['v']])
 
 
 def _score(message):
@@ -119,7 +135,7 @@ def play():
 
     def run(name, room_m, steps_m, duration_s, *overrides):
         asked = ['time_mode:=lockstep', 'sim.start_paused:=true']
-        asked += [f'sim.end_time_s:={START_S + duration_s}', *overrides]
+        asked += [f'sim.end_time_s:={START_S + duration_s}', *TRUTH, *overrides]
         scenario = load_scenario(name, asked)
         start, upstream = where(scenario, room_m)
         goals = tuple(Goal(time_s, start + step * upstream) for time_s, step in steps_m)
@@ -162,6 +178,29 @@ def test_droplet_in_eight_coils_reaches_a_target_against_flow_and_stays(play):
     assert (status.level, status.message) == (b'\0', 'running')
     assert values['allocation'] == 'reached'
     assert witness.status('control_node: control')[0].message == 'target'
+
+
+@pytest.mark.parametrize(
+    ('scenario', 'room_m', 'names'),
+    [
+        ('droplet_coils.yaml', DROPLET_ROOM_M, ['centre']),
+        ('soft_robot_in_vessel.yaml', ROBOT_ROOM_M, ['back', 'front']),
+    ],
+)
+def test_what_the_shipped_detector_sees_closes_the_loop(play, scenario, room_m, names):
+    onnx = ('tracker:=onnx', 'control.landmark_std_px:=1.0')
+    witness, goals, _ = play(scenario, room_m, [(0.5, 0.0), (2.0, 3e-3)], 7.0, *onnx)
+    held = since(witness.tips, 5.5) - goals[1].position_world_m
+    assert len(held) > 15
+    assert np.linalg.norm(held, axis=1).max() < 0.7e-3
+    scores = since(witness.scores, 0.5)
+    assert np.mean(scores > 0.3) > 0.95
+    off_px = witness.landmark_errors_px()
+    assert off_px.shape[1] == len(names)
+    assert np.median(off_px) < 4.0  # half a millimetre at the device
+    status, values = witness.status('tracker_node: tracking')
+    assert status.message == 'tracking'
+    assert values['backend'] == 'onnx'
 
 
 def test_soft_robot_rolled_by_a_magnet_on_an_arm_reaches_a_target_against_flow(play):

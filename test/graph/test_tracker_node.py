@@ -314,6 +314,13 @@ def test_mixed_motion_answers_too(make_bench, model):
         ({}, {'frame_px': 512}, '512 x 512 px'),
         ({}, {'model': 'no_such_model'}, 'no_such_model'),
         ({}, {'roi_mode': True}, 'takes whole frames of'),
+        ({}, {'device': 'guidewire'}, 'no onnx back end finds a guidewire'),
+        ({}, {'device': 'droplet'}, 'synthex tiny export'),
+        (
+            {},
+            {'device': 'droplet', 'model': 'tiny_detector', 'frame_pitch_m': 2e-3},
+            'do not fit a detector of 0.291 mm',
+        ),
     ],
 )
 def test_model_that_does_not_fit_is_refused_before_activation(

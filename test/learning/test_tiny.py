@@ -1,6 +1,8 @@
 """Tiny devices: known contrast, labels that move with the picture, tiles that make one frame."""
 
 import dataclasses
+import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from synthex_ros.learning.patches import (  # noqa: E402
 )
 from synthex_ros.learning.sampling import SceneSampling  # noqa: E402
 from synthex_ros.learning.tiny_devices import sphere_mesh, strip_mesh  # noqa: E402
+from synthex_ros.learning.tiny_export import export_detector  # noqa: E402
 from synthex_ros.learning.tiny_insertion import attenuation_of  # noqa: E402
 from synthex_ros.learning.tiny_losses import (  # noqa: E402
     box_loss,
@@ -37,7 +40,6 @@ from synthex_ros.learning.tiny_scene import (  # noqa: E402
 from synthex_ros.learning.tiny_training import (  # noqa: E402
     TinySettings,
     TinyTraining,
-    export_detector,
 )
 from synthex_ros.learning.tiny_visibility import Shadow  # noqa: E402
 from synthex_ros.tracking.detections import DetectorMaps, decode_detections  # noqa: E402
@@ -361,10 +363,15 @@ def test_recipe_runs_from_frames_to_a_model_file(tmp_path):
     assert [record['epoch'] for record in records] == [2]
     assert {'all'} < set(records[0]['detection'])
     assert 0 <= records[0]['ap50'] <= 1
-    metadata = export_detector(tmp_path / 'run' / 'checkpoint.pt', tmp_path / 'm.onnx')
-    assert metadata.classes == ('background', 'sphere', 'soft_robot')
-    counts = CocoFolder(tmp_path / 'train').counts(0)
-    assert isinstance(DetectorModel(tmp_path / 'm.onnx').detect(counts), list)
+    checkpoint, path = tmp_path / 'run' / 'checkpoint.pt', tmp_path / 'm.onnx'
+    manifest = export_detector(checkpoint, path, tmp_path / 'train', ['how it was made'])
+    assert json.loads(path.with_suffix('.json').read_text()) == json.loads(json.dumps(manifest))
+    assert manifest['sha256'] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert manifest['commands'] == ['how it was made']
+    assert manifest['test']['frames'] == len(CocoFolder(tmp_path / 'train').images)
+    model = DetectorModel(path)
+    assert model.metadata.classes == ('background', 'sphere', 'soft_robot')
+    assert isinstance(model.detect(CocoFolder(tmp_path / 'train').counts(0)), list)
     patches = PatchSet(str(tmp_path / 'train'), 3, 64, 1.0, 0)
     images, centres, boxes, masks = patches[(0, 0)]
     assert images.shape == (3, 1, 64, 64)

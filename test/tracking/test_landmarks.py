@@ -101,10 +101,12 @@ def test_cells_and_pixels_are_inverse(pixel, stride):
 @settings(deadline=None, max_examples=40)
 @given(st.floats(2, 317), st.floats(2, 253), st.integers(0, 1000))
 def test_decoding_is_sub_pixel_under_the_noise_of_a_trained_network(u, v, seed):
+    """A tenth of a cell; where the frame cuts off half of a peak, noise counts sqrt(2) more."""
+    cut = min(u, v, 4 * SHAPE[1] - 1 - u, 4 * SHAPE[0] - 1 - v) < 4 * SIGMA
     noise = np.random.default_rng(seed).normal(0, 0.02, (2, *SHAPE)).astype(np.float32)
     cells = [pixel_to_cell(value, 4) for value in (u, v)]
     for landmark in decode(gaussian(*cells) + noise, metadata()):
-        assert np.hypot(landmark.u - u, landmark.v - v) < 0.1 * 4
+        assert np.hypot(landmark.u - u, landmark.v - v) < (0.1414 if cut else 0.1) * 4
         assert landmark.score > 0.9
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from synthex_ros.anatomy.vessels.lumen import TubeLumen
 from synthex_ros.control.frame import FrameRules
-from synthex_ros.control.magnetic.arm_allocation import ArmWeights
 from synthex_ros.control.magnetic.build import magnetic_controller
 from synthex_ros.control.magnetic.limits import MagneticLimits
 from synthex_ros.control.magnetic.untethered import UntetheredLaw, usual_settings
@@ -30,7 +29,7 @@ from synthex_ros.devices.magnetic.soft_robot import SoftRobotParameters, SoftRob
 from synthex_ros.devices.magnetic.untethered import NO_JOINTS, UntetheredPlant
 from synthex_ros.evaluation.magnetic_loop import Imager, ImagerModel, MagneticLoop
 from synthex_ros.geometry import make_pose
-from synthex_ros.simulation.arm_drive import ArmDrive
+from synthex_ros.simulation.arm_drive import ROLLING_WEIGHTS, ArmDrive
 from synthex_ros.simulation.coil_drive import CoilDrive
 
 Array = NDArray[np.float64]
@@ -207,8 +206,7 @@ def arm_scene(seed: int, imager: ImagerModel | None = None) -> SwimmerScene:
     arm = MagnetArm(parameters)
     moment = nominal('soft_robot').moment_a_m2
     # the arm's frame has the patient along y and up along z; gravity in `world` is along +y
-    weights = ArmWeights(margin_m=ARM_MARGIN_M)
-    drive = ArmDrive(arm, _ARM_FRAME, lambda _: moment, 1e-3, weights)
+    drive = ArmDrive(arm, _ARM_FRAME, lambda _: moment, 1e-3, ROLLING_WEIGHTS)
     scene.loop.use(drive)
     scene.loop.on_tick = lambda _: scene.clearance_m.append(arm.state.clearance_m)
     law = scene.loop.controller.law
@@ -218,6 +216,4 @@ def arm_scene(seed: int, imager: ImagerModel | None = None) -> SwimmerScene:
 
 
 ARM_FIELD_T = 1.2e-3
-ARM_MARGIN_M = 0.02
-"""Links that brake together swing some millimetres over: the allocation keeps so far away."""
 _ARM_FRAME = make_pose([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.control.magnetic.arm_allocation import ArmWeights
 from synthex_ros.control.magnetic.field_guard import FieldCommand
 from synthex_ros.devices.magnetic.arm_parameters import ArmParameters, PatientBox
 from synthex_ros.devices.magnetic.coil_plant import CoilPlant
@@ -20,7 +19,7 @@ from synthex_ros.devices.magnetic.environment import Environment
 from synthex_ros.devices.magnetic.magnet_arm import MagnetArm
 from synthex_ros.devices.magnetic.sphere import SphereParameters
 from synthex_ros.devices.registry import build_device, device_kind, device_parameters
-from synthex_ros.simulation.arm_drive import ArmDrive
+from synthex_ros.simulation.arm_drive import ROLLING_WEIGHTS, ArmDrive
 from synthex_ros.simulation.coil_drive import CoilDrive
 from synthex_ros.simulation.driven_magnetic import DrivenMagnetic
 from synthex_ros.simulation.field_drive import FieldDrive, MomentOf
@@ -29,8 +28,6 @@ from synthex_ros.simulation.vessel_room import RoomVessels, VesselSettings
 Array = NDArray[np.float64]
 
 ARM = 'arm'
-_ARM_MARGIN_M = 0.02
-"""How far the arm keeps off its limit: links that brake together swing some mm over [m]."""
 _REHEARSED_T, _REHEARSED_S = (0.0, 0.0, 1e-3), 0.05
 
 
@@ -146,8 +143,7 @@ def build_drive(settings: MagneticSettings, seed: int) -> FieldDrive:
         x, y, z = settings.arm_keep_out_m
         keep_out = PatientBox(half_size_m=(x, y, z))
         arm = MagnetArm(ArmParameters(patient=keep_out).with_rotating_hand())
-        weights = ArmWeights(margin_m=_ARM_MARGIN_M)
-        return ArmDrive(arm, pose, moment_of, settings.force_max_n, weights)
+        return ArmDrive(arm, pose, moment_of, settings.force_max_n, ROLLING_WEIGHTS)
     coils = CoilArray.from_calibration(settings.field_source)
     plant = CoilPlant(coils, seed=seed)
     if settings.coil_gain_error > 0:

@@ -35,6 +35,12 @@ def found_patient_m(volume):
     return volume.index_to_patient_m(index_zyx[::-1])
 
 
+def _slice(image, k):
+    """Slice k without a direction of its own: an oblique one may have no inverse in 2D."""
+    flat = sitk.ExtractImageFilter.DIRECTIONCOLLAPSETOIDENTITY
+    return sitk.Extract(image, (*image.GetSize()[:2], 0), (0, 0, k), flat)
+
+
 def write_series(image, folder, uid='1.2.826.0.1.3680043.2.1125.1', modality='CT', stem='slice'):
     """Write an image as one DICOM file a slice and return the files in order of position."""
     folder.mkdir(exist_ok=True)
@@ -44,7 +50,7 @@ def write_series(image, folder, uid='1.2.826.0.1.3680043.2.1125.1', modality='CT
     writer.KeepOriginalImageUIDOn()
     files = []
     for k in range(image.GetDepth()):
-        part = image[:, :, k]
+        part = _slice(image, k)
         position = image.TransformIndexToPhysicalPoint((0, 0, k))
         tags = {
             '0008|0008': 'ORIGINAL\\PRIMARY\\AXIAL',

@@ -59,7 +59,13 @@ def test_file_agrees_with_the_network(name, tmp_path):
 
 
 def test_registered_transunet_has_the_papers_shape():
-    assert set(NETWORKS) == {'compact', 'transunet', 'transunet_small', 'instances'}
+    assert set(NETWORKS) == {
+        'compact',
+        'compact_wide',
+        'transunet',
+        'transunet_small',
+        'instances',
+    }
     assert (PAPER.blocks, PAPER.hidden, PAPER.layers, PAPER.heads) == ((3, 4, 9), 768, 12, 12)
     with torch.device('meta'):
         count = sum(p.numel() for p in TransUNet(2, 2, PAPER).parameters())

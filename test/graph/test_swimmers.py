@@ -79,10 +79,16 @@ class Witness:
         return found, {pair.key: pair.value for pair in found.values}
 
     def landmark_errors_px(self):
-        """Return how far landmarks that were found are off, shape (frames, landmarks)."""
+        """Return how far landmarks that were found are off, shape (frames, landmarks).
+
+        Both ends of a robot look alike: of its two orders the better one counts.
+        """
         true = {row.time_s: row.value for row in self.true}
         pairs = [(row.value, true[row.time_s]) for row in self.found if row.time_s in true]
-        off = np.array([np.linalg.norm(a - b, axis=1) for a, b in pairs])
+        orders = [[np.linalg.norm(a - b[::way], axis=1) for a, b in pairs] for way in (1, -1)]
+        as_is, swapped = np.array(orders)
+        better = as_is.sum(axis=1, keepdims=True) <= swapped.sum(axis=1, keepdims=True)
+        off = np.where(better, as_is, swapped)
         return off[np.isfinite(off).all(axis=1)]
 
     def look(self):

@@ -23,9 +23,9 @@ FIELD_MAX_T = 0.05
 REACH_M = 0.3
 HARMLESS_T = 0.2e-3
 """A magnet that makes less than this at the device need not retreat further [T]."""
-ROLLING_WEIGHTS = ArmWeights(field_first=5.0, margin_m=0.02)
-"""For a body that rolls. Some degrees of its field matter less than a force that drags it along;
-links that brake together swing some millimetres over, so that more room is kept."""
+ROLLING_WEIGHTS = ArmWeights(margin_m=0.02)
+"""For a body that rolls: links that brake together swing some millimetres over, so that more room
+is kept."""
 _ARRIVED_RAD = 0.02
 
 

@@ -234,8 +234,9 @@ class ArmAllocator:
     def _descend(self, wish: _Wish, joints: Array, reach) -> tuple[Array, float]:
         """Return joints after one Gauss-Newton step that lowers the cost, and how far it went."""
         limits = self.arm.limits
-        errors = self._errors(wish, self._made(wish, joints))
-        rows = self._slopes(wish, joints)
+        made = self._made(wish, joints)
+        errors = self._errors(wish, made)
+        rows = self._slopes(wish, joints, made[:3])
         low = np.maximum(limits.lower, reach[0]) - joints
         high = np.minimum(limits.upper, reach[1]) - joints
         box = (np.minimum(low, 0.0), np.maximum(high, 0.0))
@@ -253,8 +254,14 @@ class ArmAllocator:
                 return after, float(np.max(np.abs(after - joints)))
         return joints, 0.0
 
-    def _slopes(self, wish: _Wish, joints: Array) -> Array:
-        """Return d(weighted field and force) / d(joints), shape (N, J)."""
+    def _slopes(self, wish: _Wish, joints: Array, made_t: Array) -> Array:
+        """Return d(weighted field and force) / d(joints), shape (N, J).
+
+        Args:
+            wish: field and force wanted.
+            joints: joint angles, shape (J,) [rad].
+            made_t: field that the magnet makes at the device with them, shape (3,) [T].
+        """
         position, axis = self.arm.magnet(joints)
         steps = _DISPLACEMENT_M * np.vstack([np.eye(3), -np.eye(3)])
         # moving the magnet is moving the point the other way
@@ -275,8 +282,7 @@ class ArmAllocator:
             ]
             by_turn[:, k] = (ends[0] - ends[1]) / (2 * _TURN_RAD)
         by_joint = np.hstack([by_place, by_turn]) @ self.arm.jacobian(joints)
-        here_t = self._made(wish, joints)[:3]
-        field = self.weights.field_first * field_slopes(wish.field_t, here_t, wish.field_unit_t)
+        field = self.weights.field_first * field_slopes(wish.field_t, made_t, wish.field_unit_t)
         return np.vstack(
             [field @ by_joint[:3], wish.force_rows @ by_joint[3:] / wish.force_unit_n]
         )

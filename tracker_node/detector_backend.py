@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.geometry import View, make_pose, pose_from_parameters
-from synthex_ros.ros.managed_node import ManagedNode
 from synthex_ros.tracking.body_ends import ends_of, mask_of
 from synthex_ros.tracking.depth import place_at_depth
 from synthex_ros.tracking.detections import Detection
 from synthex_ros.tracking.pitched_detector import PitchedDetector
 from synthex_ros.tracking.tiny_tracker import TinyTracker
 from tracker_node.frame_backend import FrameBackend, FrameRejected
-from tracker_node.params import TrackerParams
-from tracker_node.publisher import TrackerPublisher
-from tracker_node.statistics import TrackerStatistics
+from tracker_node.wiring import Wiring
 
 Array = NDArray[np.float64]
 
@@ -30,32 +26,17 @@ class DetectorBackend(FrameBackend):
     and the covariance says so with `depth_sigma_m` along the ray.
 
     Args:
-        node: owner of the subscriptions.
-        params: device, frames and time-outs.
+        wiring: how the graph is reached; 1 landmark for the centre, 2 for back and front.
         detector: finds devices.
         name: class of the device.
-        publisher: where the answer goes.
-        statistics: what is counted.
-        clock: seconds on a steady clock.
-        landmark_count: 1 for the centre, 2 for back and front.
     """
 
-    def __init__(
-        self,
-        node: ManagedNode,
-        params: TrackerParams,
-        detector: PitchedDetector,
-        name: str,
-        publisher: TrackerPublisher,
-        statistics: TrackerStatistics,
-        clock: Callable[[], float],
-        landmark_count: int,
-    ) -> None:
+    def __init__(self, wiring: Wiring, detector: PitchedDetector, name: str) -> None:
         self._detector, self._name = detector, name
-        pose = params.device_base_pose
+        pose = wiring.params.device_base_pose
         self._anchor = pose_from_parameters(pose[:3], pose[3:])
         self.start_anew()
-        super().__init__(node, params, publisher, statistics, clock, landmark_count)
+        super().__init__(wiring)
 
     def start_anew(self) -> None:
         """Forget the track."""

@@ -13,11 +13,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from synthex_ros.geometry import View
 from synthex_ros.ros import messages, qos, topics
-from synthex_ros.ros.managed_node import ManagedNode
 from tracker_node.frame_parts import FrameParts
-from tracker_node.params import TrackerParams
-from tracker_node.publisher import TrackerPublisher
-from tracker_node.statistics import TrackerStatistics
+from tracker_node.wiring import Wiring
 
 
 class FrameRejected(ValueError):
@@ -35,32 +32,19 @@ class FrameBackend(ABC):
     ends the wait.
 
     Args:
-        node: owner of the subscriptions.
-        params: device, frames and time-outs.
-        publisher: where the answer goes.
-        statistics: what is counted.
-        clock: seconds on a steady clock.
-        landmark_count: rows of an answer without landmarks.
+        wiring: how the graph is reached.
     """
 
-    def __init__(
-        self,
-        node: ManagedNode,
-        params: TrackerParams,
-        publisher: TrackerPublisher,
-        statistics: TrackerStatistics,
-        clock: Callable[[], float],
-        landmark_count: int,
-    ) -> None:
-        self._node, self._params = node, params
-        self._publisher, self._statistics = publisher, statistics
-        self._clock, self._landmark_count = clock, landmark_count
+    def __init__(self, wiring: Wiring) -> None:
+        self._node, self._params = wiring.node, wiring.params
+        self._publisher, self._statistics = wiring.publisher, wiring.statistics
+        self._clock, self._landmark_count = wiring.clock, wiring.landmark_count
         self._parts = FrameParts(('camera_info', 'pose', 'exposure'))
         self._waiting: tuple[int, Image, float] | None = None
         self._newest_ns: int | None = None
         self._origin_ns = 0
         self._subscribe()
-        node.every(params.pair_timeout_s / 4, self._check_wait)
+        self._node.every(self._params.pair_timeout_s / 4, self._check_wait)
 
     @abstractmethod
     def look(self, stamp_ns: int, time_s: float, counts: NDArray, view: View) -> None:

@@ -17,6 +17,7 @@ from tracker_node.params import TrackerParams
 from tracker_node.publisher import TrackerPublisher
 from tracker_node.statistics import TrackerStatistics
 from tracker_node.truth import TruthBackend, class_names
+from tracker_node.wiring import Wiring
 
 PARAMS = TrackerParams
 
@@ -45,7 +46,9 @@ class TrackerNode(ManagedNode):
         """Return what opens the back end of the parameters, everything checked."""
         if params.backend == 'ground_truth':
             self.get_logger().warning('ground truth is repeated, nothing is tracked')
-            return lambda: TruthBackend(self, params, self.publisher, self.statistics)
+            return lambda: TruthBackend(
+                self._wiring(len(device_kind(params.device).landmark_names))
+            )
         if params.device == 'continuum':
             kinematics, model = build_kinematics(params), load_model(params)
             self._name_model(model.path.name, model.metadata.version)
@@ -61,29 +64,17 @@ class TrackerNode(ManagedNode):
     def _shape_backend(self, model: TrackerModel, kinematics: ContinuumKinematics) -> OnnxBackend:
         metadata = model.metadata
         self.publisher.names(metadata.classes, metadata.landmarks)
-        return OnnxBackend(
-            self,
-            self.params,
-            build_tracker(self.params, model, kinematics),
-            kinematics,
-            self.publisher,
-            self.statistics,
-            self._steady_s,
-            len(metadata.landmarks),
-        )
+        tracker = build_tracker(self.params, model, kinematics)
+        return OnnxBackend(self._wiring(len(metadata.landmarks)), tracker, kinematics)
 
     def _detector_backend(self, detector: PitchedDetector, name: str) -> DetectorBackend:
         landmarks = device_kind(self.params.device).landmark_names
         self.publisher.names(class_names(self.params.device), landmarks)
-        return DetectorBackend(
-            self,
-            self.params,
-            detector,
-            name,
-            self.publisher,
-            self.statistics,
-            self._steady_s,
-            len(landmarks),
+        return DetectorBackend(self._wiring(len(landmarks)), detector, name)
+
+    def _wiring(self, landmark_count: int) -> Wiring:
+        return Wiring(
+            self, self.params, self.publisher, self.statistics, self._steady_s, landmark_count
         )
 
     def cleanup(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
@@ -12,13 +10,10 @@ from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import JOINT_NAMES
 from synthex_ros.geometry import View, pose_from_parameters
 from synthex_ros.ros import messages, qos, topics
-from synthex_ros.ros.managed_node import ManagedNode
 from synthex_ros.tracking.pipeline import TipFrame, TipResult, TipTracker
 from tracker_node.frame_backend import FrameBackend, FrameRejected
 from tracker_node.frame_parts import JointHistory
-from tracker_node.params import TrackerParams
-from tracker_node.publisher import TrackerPublisher
-from tracker_node.statistics import TrackerStatistics
+from tracker_node.wiring import Wiring
 
 
 class OnnxBackend(FrameBackend):
@@ -27,33 +22,20 @@ class OnnxBackend(FrameBackend):
     Where only the joints are late at the end of the wait, the nearest ones are taken.
 
     Args:
-        node: owner of the subscriptions.
-        params: device, frames and time-outs.
+        wiring: how the graph is reached.
         tracker: from radiograph to tip.
         kinematics: what the joints predict.
-        publisher: where the answer goes.
-        statistics: what is counted.
-        clock: seconds on a steady clock.
-        landmark_count: rows of an answer without landmarks.
     """
 
     def __init__(
-        self,
-        node: ManagedNode,
-        params: TrackerParams,
-        tracker: TipTracker,
-        kinematics: ContinuumKinematics,
-        publisher: TrackerPublisher,
-        statistics: TrackerStatistics,
-        clock: Callable[[], float],
-        landmark_count: int,
+        self, wiring: Wiring, tracker: TipTracker, kinematics: ContinuumKinematics
     ) -> None:
         self._tracker, self._kinematics = tracker, kinematics
-        pose = params.device_base_pose
+        pose = wiring.params.device_base_pose
         self._world_from_device = pose_from_parameters(pose[:3], pose[3:])
         self._joints = JointHistory()
-        node.subscribe(JointState, topics.MEASURED_JS, self._on_joints, qos.STATE)
-        super().__init__(node, params, publisher, statistics, clock, landmark_count)
+        wiring.node.subscribe(JointState, topics.MEASURED_JS, self._on_joints, qos.STATE)
+        super().__init__(wiring)
 
     def start_anew(self) -> None:
         """Forget the track."""

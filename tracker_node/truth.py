@@ -11,11 +11,8 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from synthex_ros.devices.registry import device_kind
 from synthex_ros.geometry import View
 from synthex_ros.ros import messages, qos, topics
-from synthex_ros.ros.managed_node import ManagedNode
 from tracker_node.frame_parts import FrameParts
-from tracker_node.params import TrackerParams
-from tracker_node.publisher import TrackerPublisher
-from tracker_node.statistics import TrackerStatistics
+from tracker_node.wiring import Wiring
 
 Array = NDArray[np.float64]
 
@@ -36,20 +33,12 @@ class TruthBackend:
     tether it moves all landmarks.
 
     Args:
-        node: owner of the subscriptions.
-        params: time mode, device and noise.
-        publisher: where the truth goes.
-        statistics: what is counted.
+        wiring: how the graph is reached.
     """
 
-    def __init__(
-        self,
-        node: ManagedNode,
-        params: TrackerParams,
-        publisher: TrackerPublisher,
-        statistics: TrackerStatistics,
-    ) -> None:
-        self._publisher, self._statistics = publisher, statistics
+    def __init__(self, wiring: Wiring) -> None:
+        params = wiring.params
+        self._publisher, self._statistics = wiring.publisher, wiring.statistics
         self._sigma_m = params.truth_sigma_m
         self._rng = np.random.default_rng(params.seed)
         frame = qos.frame_subscription(params.time_mode)
@@ -65,10 +54,10 @@ class TruthBackend:
             sources['pose'] = (PoseStamped, topics.CARM_POSE, qos.STATE)
         self._parts = FrameParts(tuple(sources))
         for kind, (message_type, topic, profile) in sources.items():
-            node.subscribe(message_type, topic, self._keeper(kind), profile)
+            wiring.node.subscribe(message_type, topic, self._keeper(kind), profile)
         known = device_kind(params.device)
         self._moved = slice(None) if known.in_fluid else slice(-1, None)
-        publisher.names(class_names(params.device), known.landmark_names)
+        self._publisher.names(class_names(params.device), known.landmark_names)
 
     def _keeper(self, kind: str):
         def keep(message) -> None:

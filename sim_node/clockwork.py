@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sim_node.params import SimParams
 from synthex_ros.simulation.lockstep import LockstepGate
-from synthex_ros.simulation.simulator import LONGEST_STEP_S, Simulator
+from synthex_ros.simulation.simulator import Simulator
 
 _EVENTS_A_TURN = 20
 _CLOCK_REPEAT_S = 0.2
@@ -69,10 +69,8 @@ class Clockwork:
             self._turn_lockstep(steady_s, elapsed_s)
         elif self._params.time_mode == 'paced':
             if not self.paused:
-                ahead_s = elapsed_s * self._params.speed_factor
-                self._simulator.left_out_s += max(ahead_s - LONGEST_STEP_S, 0.0)
-                ahead_ns = round(min(ahead_s, LONGEST_STEP_S) * 1e9)
-                self._simulator.advance_to(self._simulator.now_ns + ahead_ns)
+                ahead_s = self._simulator.limit_step(elapsed_s * self._params.speed_factor)
+                self._simulator.advance_to(self._simulator.now_ns + round(ahead_s * 1e9))
                 self.paused = 0 < self._params.end_time_s * 1e9 <= self._simulator.now_ns
             self._publish_clock(self._simulator.now_ns)
         elif not self.paused:

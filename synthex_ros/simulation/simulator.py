@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -109,7 +108,7 @@ class Simulator:
         if late_periods > 0 and self.beam_on:
             self.skipped += late_periods
             self._next_exposure_ns += late_periods * self._period_ns
-        self._move_to(now_ns, LONGEST_STEP_S)
+        self._move_to(now_ns, limited=True)
         self._expose_if_due()
         return self._deliver()
 
@@ -122,14 +121,23 @@ class Simulator:
         self._expose_if_due()
         return self._deliver()
 
+    def limit_step(self, passed_s: float) -> float:
+        """Return by how much the room moves on at once [s]; the rest counts as left out.
+
+        Args:
+            passed_s: time that has passed by itself [s].
+        """
+        step_s = min(passed_s, LONGEST_STEP_S)
+        self.left_out_s += passed_s - step_s
+        return step_s
+
     def pause_at(self, now_ns: int) -> None:
         """Move on to `now_ns` [ns] without an exposure or a delivery."""
         self._move_to(now_ns)
 
-    def _move_to(self, now_ns: int, longest_s: float = math.inf) -> None:
+    def _move_to(self, now_ns: int, limited: bool = False) -> None:
         passed_s = max(now_ns - self.now_ns, 0) * 1e-9
-        self.left_out_s += max(passed_s - longest_s, 0.0)
-        self._room.advance(min(passed_s, longest_s))
+        self._room.advance(self.limit_step(passed_s) if limited else passed_s)
         self.now_ns = max(now_ns, self.now_ns)
         last_ns = self._last_command_ns
         if last_ns is not None and self.now_ns - last_ns > self._timeout_ns:

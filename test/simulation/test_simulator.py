@@ -72,6 +72,16 @@ def test_room_moves_on_by_a_limited_step_and_what_is_left_out_is_counted():
     assert room.time_s == pytest.approx(5 * LONGEST_STEP_S + simulator.now_ns * 1e-9 - 3)
 
 
+def test_time_that_a_step_leaves_out_is_counted_once():
+    simulator, room, _, _ = make()
+    assert simulator.limit_step(0.4) == LONGEST_STEP_S
+    assert simulator.limit_step(0.5 * LONGEST_STEP_S) == 0.5 * LONGEST_STEP_S
+    assert simulator.left_out_s == pytest.approx(0.4 - LONGEST_STEP_S)
+    simulator.advance_to(simulator.now_ns + round(LONGEST_STEP_S * 1e9))
+    assert room.time_s == pytest.approx(LONGEST_STEP_S)
+    assert simulator.left_out_s == pytest.approx(0.4 - LONGEST_STEP_S)
+
+
 def test_lockstep_delivers_each_exposure_after_its_latency_and_clock_never_goes_back():
     simulator, room, log, _ = make(latency_s=0.15)
     while simulator.now_ns < 2_000_000_000:

@@ -88,7 +88,7 @@ def _swimmer(params: ControlParams, parameters: Any, common: dict[str, Any]) -> 
         own,
         gain_hz=params.swim_gain_hz,
         speed_max_m_s=params.swim_speed_m_s,
-        press_n=params.press_n or own.press_n,
+        press_n=own.press_n if params.press_n < 0 else params.press_n,
         field_t=field_t,
         force_max_n=params.force_max_n,
     )

@@ -91,7 +91,7 @@ class ControlParams:
     swim_gain_hz: float = bounded(2.5, 0.1, 20.0, 'rate of approach of a device without tether')
     swim_speed_m_s: float = bounded(0.02, 1e-4, 1.0, 'its highest speed [m/s]')
     press_n: float = bounded(
-        0.0, 0.0, 0.01, 'force that keeps it on the wall; 0 is that of the law [N]'
+        -1.0, -1.0, 0.01, 'force that keeps it on the wall; negative is that of the law [N]'
     )
     feed_speed_m_s: float = bounded(0.012, 1e-4, 0.03, 'speed of a wire on paths without times')
     path_radii_m: str = text(

@@ -10,6 +10,7 @@ from control_node.settings import build_controller, device_names, steered_landma
 from sim_node.params import SimParams
 from sim_node.settings import room_settings
 from synthex_ros import resources
+from synthex_ros.control.magnetic.untethered import usual_settings
 from synthex_ros.ros import parameters
 from synthex_ros.ros.bringup import SCENARIOS, load_scenario
 from synthex_ros.ros.demo import DEMOS
@@ -55,6 +56,14 @@ def test_settings_of_a_device_may_be_written_as_a_mapping():
     assert yaml.safe_load(node.parameters['device_settings']) == {
         'length_m': 0.5, 'precurve_rad': 0.2,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('given_n', 'press_n'), [(-1.0, usual_settings('droplet').press_n), (0.0, 0.0), (2e-6, 2e-6)]
+)
+def test_a_negative_press_is_that_of_the_law_and_zero_is_none(given_n, press_n):
+    params = ControlParams(controller='magnetic', device='droplet', press_n=given_n)
+    assert build_magnetic_controller(params).law.settings.press_n == press_n
 
 
 def test_controller_and_device_of_different_families_are_refused():

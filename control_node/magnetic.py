@@ -14,9 +14,10 @@ from synthex_ros.control.delay import LoopDelay
 from synthex_ros.control.frame import FrameRules
 from synthex_ros.control.magnetic.build import magnetic_controller
 from synthex_ros.control.magnetic.controller import MagneticController
+from synthex_ros.control.magnetic.feed_settings import FeedSettings
 from synthex_ros.control.magnetic.guidewire import GuidewireSettings
 from synthex_ros.control.magnetic.limits import MagneticLimits
-from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
+from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.magnetic.planner import PlannedPath, Waypoint
 from synthex_ros.control.magnetic.untethered import usual_settings
 from synthex_ros.control.magnetic.wire_sight import line_end

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from synthex_ros.control.magnetic.delayed_filter import DelayedFilter
+from synthex_ros.control.magnetic.feed_settings import FeedSettings
 from synthex_ros.control.magnetic.feeder import Feeder
-from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
+from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.magnetic.planner import PlannerSettings, plan_along
 from synthex_ros.control.magnetic.swimmer import DriftModel, SwimmerModel
 from synthex_ros.control.magnetic.tip_angle import BendEstimator, FieldMemory, TipAngleGoal

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from synthex_ros.control.magnetic.feed_settings import FeedSettings
 from synthex_ros.control.magnetic.feeder import Feeder
 from synthex_ros.control.magnetic.guidewire import GuidewireLaw
 from synthex_ros.control.magnetic.law import Seen
 from synthex_ros.control.magnetic.line_of_sight import LineOfSight
-from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
+from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering
 from synthex_ros.control.magnetic.mouths import find_mouths
 from synthex_ros.control.magnetic.planner import PlannerSettings, plan_along

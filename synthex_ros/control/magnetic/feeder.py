@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
+from synthex_ros.control.magnetic.feed_settings import FeedSettings
+from synthex_ros.control.magnetic.lumen_path import LumenPath
 
 
 class Feeder:

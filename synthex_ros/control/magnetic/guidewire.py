@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.control.magnetic.allocation_slew import FieldSlew
 from synthex_ros.control.magnetic.drift_filter import DriftFilter
+from synthex_ros.control.magnetic.feed_settings import FeedSettings
 from synthex_ros.control.magnetic.feeder import Feeder
 from synthex_ros.control.magnetic.law import Seen, Wish
-from synthex_ros.control.magnetic.lumen_path import FeedSettings, LumenPath
+from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering
 from synthex_ros.control.magnetic.swimmer import DriftNoise
 from synthex_ros.control.magnetic.tip_angle import BendEstimator, FieldMemory, TipAngleGoal

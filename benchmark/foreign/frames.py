@@ -18,7 +18,7 @@ from synthex_ros import __version__
 from synthex_ros.anatomy import load_volume
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.learning.coco import CocoWriter, annotation_of, write_image
-from synthex_ros.learning.generate import CATEGORY
+from synthex_ros.learning.device_sources import device_source
 from synthex_ros.learning.sampling import (
     SceneSampling,
     ViewSample,
@@ -231,7 +231,7 @@ def make(frames: ForeignFrames, count: int, root: str | Path) -> Iterator[int]:
         ValueError: the folder holds frames of another seed or other settings.
         GvxrMissingError: gVXR is not installed, or finds no OpenGL.
     """
-    writer = CocoWriter(root, frames.information(), [CATEGORY])
+    writer = CocoWriter(root, frames.information(), [device_source(frames.sampling).category])
     have = writer.known()
     missing = [index for index in range(count) if index not in have]
     done = count - len(missing)

@@ -9,22 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.bodies import Body
-from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
-from synthex_ros.devices.continuum.mesh import continuum_bodies
 from synthex_ros.geometry import make_pose
 from synthex_ros.learning.anatomies import draw_anatomy, load_anatomy
 from synthex_ros.learning.coco import annotation_of
+from synthex_ros.learning.device_sources import device_source
 from synthex_ros.learning.distractors import draw_distractors
 from synthex_ros.learning.image_description import describe_image
 from synthex_ros.learning.imaging import draw_imaging
-from synthex_ros.learning.sampling import (
-    DeviceSample,
-    SceneSampling,
-    draw_device,
-    draw_view,
-    frame_rng,
-    view_rng,
-)
+from synthex_ros.learning.sampling import SceneSampling, draw_view, frame_rng, view_rng
+from synthex_ros.learning.shown_device import ShownDevice
 from synthex_ros.learning.sites import find_sites
 from synthex_ros.learning.truth import keypoints_of, local_contrast, open_mask
 from synthex_ros.learning.view_setup import Patient, ViewSetup
@@ -36,7 +29,6 @@ from synthex_ros.xray.shear_warp import ShearWarpProjector
 
 ANATOMY_PX = 256
 SUPERSAMPLING = 2
-_CENTERLINE_POINTS = 9
 _EARLIER_M = 0.008
 
 
@@ -67,7 +59,7 @@ class FrameMaker:
 
     def __init__(self, sampling: SceneSampling, seed: int) -> None:
         self.sampling, self.seed = sampling, seed
-        self._kinematics = ContinuumKinematics()
+        self._devices = device_source(sampling)
         self._patients: dict[str, Patient] = {}
         self._setup: tuple[int, ViewSetup] | None = None
 
@@ -75,10 +67,10 @@ class FrameMaker:
         """Return frame `index`."""
         setup = self._view(index // self.sampling.frames_per_view)
         rng = frame_rng(self.seed, index)
-        device = draw_device(self.sampling, self._kinematics, setup.seen, setup.field_px, rng)
+        device = self._devices.draw(setup, rng)
         shown = bool(rng.random() >= self.sampling.negative_share)
         objects, kinds = self._objects(setup, device if shown else None, rng)
-        bodies = self._bodies(device) if shown else []
+        bodies = device.bodies if shown else []
         radiograph, lag = self._render(setup, bodies, objects, rng)
         return self._labelled(index, setup, device, shown, objects, kinds, radiograph, lag)
 
@@ -123,30 +115,16 @@ class FrameMaker:
             )
         return self._patients[name]
 
-    def _bodies(self, device: DeviceSample) -> list[Body]:
-        return continuum_bodies(
-            self._kinematics,
-            device.notch_angles,
-            0.0,
-            device.roll,
-            device.world_from_device_base,
-        )
-
     def _objects(
-        self, setup: ViewSetup, device: DeviceSample | None, rng: np.random.Generator
+        self, setup: ViewSetup, device: ShownDevice | None, rng: np.random.Generator
     ) -> tuple[list[Body], list[str]]:
-        points = None
-        if device is not None:
-            share = np.linspace(0, 1, _CENTERLINE_POINTS)[:, None]
-            base, tip = device.landmarks_world_m
-            points = base + share * (tip - base)
         return draw_distractors(
             self.sampling.distractors,
             setup.seen.view,
             setup.seen.source_to_isocenter_m,
             setup.patient.sites,
             setup.seen.world_from_patient,
-            points,
+            None if device is None else device.line_world_m,
             rng,
         )
 
@@ -180,7 +158,7 @@ class FrameMaker:
         self,
         index: int,
         setup: ViewSetup,
-        device: DeviceSample,
+        device: ShownDevice,
         shown: bool,
         objects: list[Body],
         kinds: list[str],
@@ -195,7 +173,7 @@ class FrameMaker:
         points = seen.view.project(device.landmarks_world_m)
         depth = seen.view.to_source(device.landmarks_world_m)[:, 2]
         image['source_to_object_mm'] = float(depth.mean() * 1e3)
-        contrast = self._contrast(setup, self._bodies(device), objects)
+        contrast = self._contrast(setup, device.bodies, objects)
         at_landmarks = local_contrast(contrast, mask, points)
         keypoints = keypoints_of(
             points,
@@ -211,9 +189,7 @@ class FrameMaker:
             contrast=round(float(np.median(contrast[mask > 0])), 5),
             keypoint_contrast=[round(float(value), 5) for value in at_landmarks],
             keypoints_projected=points.tolist(),
-            world_from_device_base=device.world_from_device_base.tolist(),
-            roll_rad=device.roll,
-            control_rad=device.control_rad.tolist(),
+            **device.state,
         )
         return Frame(radiograph.counts, mask, image, [annotation])
 

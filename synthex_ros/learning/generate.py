@@ -7,22 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from synthex_ros import __version__
-from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.learning.anatomies import load_anatomy, names_of
 from synthex_ros.learning.coco import CocoWriter, write_image
+from synthex_ros.learning.device_sources import device_source
 from synthex_ros.learning.engines import ENGINES
 from synthex_ros.learning.frame_maker import FrameMaker
 from synthex_ros.learning.sampling import SceneSampling
 from synthex_ros.settings import as_plain
-
-LANDMARKS = ('base', 'tip')
-CATEGORY: dict[str, Any] = {
-    'id': 1,
-    'name': 'continuum_manipulator',
-    'supercategory': 'device',
-    'keypoints': list(LANDMARKS),
-    'skeleton': [[1, 2]],
-}
 
 
 class FrameWriter:
@@ -79,7 +70,7 @@ def generate(
         raise ValueError(f'frames and workers must be positive, got {frames} and {workers}')
     if engine not in ENGINES:
         raise ValueError(f'engine must be one of {", ".join(ENGINES)}, got {engine!r}')
-    writer = CocoWriter(root, information(sampling, seed), [CATEGORY])
+    writer = CocoWriter(root, information(sampling, seed), [device_source(sampling).category])
     have = writer.known()
     done = sum(index < frames for index in have)
     yield done
@@ -98,15 +89,16 @@ def generate(
 
 def information(sampling: SceneSampling, seed: int) -> dict[str, Any]:
     """Return COCO's `info` of a set: everything that its bytes depend on but their number."""
+    device = device_source(sampling)
     volumes = {
         name: load_anatomy(name).sha256()
         for name in names_of(sampling.anatomies, sampling.phantom_count)
     }
     return {
-        'description': 'synthetic radiographs of a continuum manipulator',
+        'description': 'synthetic radiographs of a ' + device.category['name'].replace('_', ' '),
         'version': __version__,
         'seed': seed,
         'sampling': as_plain(sampling),
         'volume_sha256': volumes,
-        'device': as_plain(ContinuumKinematics().parameters),
+        'device': device.about,
     }

@@ -24,11 +24,13 @@ from synthex_ros.geometry import (
 from synthex_ros.learning.anatomies import check_weights
 from synthex_ros.learning.distractors import Distractors
 from synthex_ros.learning.imaging import ImagingSampling
+from synthex_ros.learning.wire_sampling import WireSampling
 from synthex_ros.xray.realism import realism
 
 Array = NDArray[np.float64]
 Box = tuple[float, float, float, float]
 
+_GROUPS = {'imaging': ImagingSampling, 'distractors': Distractors, 'wire': WireSampling}
 _VIEW_STREAM, _FRAME_STREAM = 0, 1
 _MAX_TRIES = 200
 
@@ -67,6 +69,8 @@ class SceneSampling:
         bend_deg: greatest bend by constant curvature.
         control_noise_deg: deviation of the noise on control points is drawn from 0 to this.
         negative_share: part of the frames without a device.
+        device: what is shown: 'continuum' or 'guidewire'.
+        wire: a guidewire and how it lies; for that device alone.
         imaging: technique, imaging chain and detector.
         distractors: foreign objects.
     """
@@ -93,11 +97,13 @@ class SceneSampling:
     bend_deg: float = 90.0
     control_noise_deg: float = 2.5
     negative_share: float = 0.25
+    device: str = 'continuum'
+    wire: WireSampling = field(default_factory=WireSampling)
     imaging: ImagingSampling = field(default_factory=ImagingSampling)
     distractors: Distractors = field(default_factory=Distractors)
 
     def __post_init__(self):
-        for name, kind in (('imaging', ImagingSampling), ('distractors', Distractors)):
+        for name, kind in _GROUPS.items():
             value = getattr(self, name)
             if isinstance(value, Mapping):
                 object.__setattr__(self, name, _nested(kind, name, value))
@@ -244,7 +250,7 @@ def draw_device(
     turn = rotation('z', rng.uniform(-np.pi, np.pi)) @ rotation(
         'y', np.pi / 2 + rng.uniform(-limit, limit)
     )
-    along, pixel = _draw_place(sampling, field_px, rng)
+    along, pixel = draw_place(sampling, field_px, rng)
     depth = seen.source_to_isocenter_m + rng.uniform(-sampling.depth_m, sampling.depth_m)
     ray = seen.view.geometry.back_project(pixel)
     held = ends[0] + along * (ends[1] - ends[0])
@@ -255,7 +261,7 @@ def draw_device(
     )
 
 
-def _draw_place(
+def draw_place(
     sampling: SceneSampling, field_px: Box, rng: np.random.Generator
 ) -> tuple[float, Array]:
     """Return a point of the chord (0 base .. 1 tip) and the pixel (u, v) where it is put."""

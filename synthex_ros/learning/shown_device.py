@@ -1,0 +1,57 @@
+"""A device as training frames show it, whatever kind it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.bodies import Body
+from synthex_ros.learning.view_setup import ViewSetup
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ShownDevice:
+    """A device in a view.
+
+    Attributes:
+        bodies: what is drawn, posed in `world`, label 1.
+        landmarks_world_m: its landmarks, shape (L, 3) [m].
+        line_world_m: points along it that objects may hide, shape (N, 3) [m].
+        state: pose and shape as COCO's annotation tells them, in JSON types.
+    """
+
+    bodies: list[Body]
+    landmarks_world_m: Array
+    line_world_m: Array
+    state: dict[str, Any]
+
+
+class DeviceSource(Protocol):
+    """A kind of device that frames are made of.
+
+    Attributes:
+        category: COCO's category, with the names of the landmarks.
+        about: what else the frames depend on, for COCO's `info`, in JSON types.
+    """
+
+    category: dict[str, Any]
+    about: dict[str, Any]
+
+    def draw(self, setup: ViewSetup, rng: np.random.Generator) -> ShownDevice:
+        """Draw pose and shape in a view."""
+
+
+def category_of(name: str, landmarks: tuple[str, ...]) -> dict[str, Any]:
+    """Return COCO's category of a device of two landmarks, in order along it."""
+    return {
+        'id': 1,
+        'name': name,
+        'supercategory': 'device',
+        'keypoints': list(landmarks),
+        'skeleton': [[1, 2]],
+    }

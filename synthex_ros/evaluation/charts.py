@@ -279,7 +279,7 @@ def landmark_chart(report: RunReport) -> str | None:
     with svg_figure('landmark-errors', 5.0, 2.9) as (_, axes, result):
         samples: tuple[tuple[str, Any, str], ...] = (
             ('all', landmarks.detector_mm, BLUE),
-            ('NCC > 0.9', landmarks.gated(landmarks.detector_mm), PINK),
+            (landmarks.gate_name, landmarks.gated(landmarks.detector_mm), PINK),
         )
         high = percentile(landmarks.detector_mm, 99) * 1.2
         for label, errors, colour in samples:

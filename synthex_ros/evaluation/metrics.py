@@ -79,6 +79,7 @@ class LandmarkErrors:
         object_mm: the same at the depth of the device [mm], NaN where that is unknown.
         visible: the true landmark lies on the image.
         detected: visible, found, and with a score above the gate.
+        gate: that score.
     """
 
     pixels: Array
@@ -86,12 +87,19 @@ class LandmarkErrors:
     object_mm: Array
     visible: NDArray[np.bool_]
     detected: NDArray[np.bool_]
+    gate: float = GATE_NCC
 
     @property
     def detection_rate(self) -> float:
         """Share of the visible landmarks that were detected, NaN when none was visible."""
         visible = int(self.visible.sum())
         return int(self.detected.sum()) / visible if visible else float('nan')
+
+    @property
+    def gate_name(self) -> str:
+        """What the gate is called in tables and charts."""
+        kind = 'NCC' if self.gate == GATE_NCC else 'score'
+        return f'{kind} > {self.gate:g}'
 
     def gated(self, errors: Array) -> Array:
         """Return `errors` (one of the arrays here) with undetected landmarks as NaN."""
@@ -133,7 +141,8 @@ def landmark_errors(
     detector_mm = pixels * pixel_pitch_m * 1e3
     scale = np.broadcast_to(np.asarray(magnification, float), pixels.shape[:1])
     detected = np.isfinite(pixels) & (found[..., 2] > gate)
-    return LandmarkErrors(pixels, detector_mm, detector_mm / scale[:, None], visible, detected)
+    object_mm = detector_mm / scale[:, None]
+    return LandmarkErrors(pixels, detector_mm, object_mm, visible, detected, gate)
 
 
 def count_lost(frame_index: ArrayLike) -> int:

@@ -285,7 +285,7 @@ def _landmark_table(report: RunReport) -> str:
         ('device plane [mm]', landmarks.object_mm),
         ('image [px]', landmarks.pixels),
     ):
-        for gate, values in (('all', errors), ('NCC > 0.9', landmarks.gated(errors))):
+        for gate, values in (('all', errors), (landmarks.gate_name, landmarks.gated(errors))):
             s = summarize(values)
             rows.append(
                 f'<tr><td>{name}</td><td>{gate}</td><td>{s.count}</td><td>{s.mean:.2f} ± '

@@ -20,11 +20,11 @@ from synthex_ros.evaluation.message_arrays import (
     position,
     stamp_ns,
 )
-from synthex_ros.evaluation.metrics import Array, dice
+from synthex_ros.evaluation.metrics import GATE_NCC, Array, dice
 from synthex_ros.geometry import ProjectionGeometry, View
 
 IMAGE, INFO, POSE, EXPOSURE = 'carm/image_raw', 'carm/camera_info', 'carm/pose', 'carm/exposure'
-MASK, LANDMARKS = 'tracker/mask', 'tracker/landmarks'
+MASK, LANDMARKS, SCORE_GATE = 'tracker/mask', 'tracker/landmarks', 'tracker/score_gate'
 CENTERLINE, MEASURED = 'tracker/centerline', 'tracker/measured_cp'
 COMMAND, FIELD_COMMAND = 'device/servo_jp', 'device/servo_field'
 TARGET, PATH = 'control/target', 'control/path'
@@ -123,6 +123,7 @@ class RunData:
         goals: targets and paths.
         camera_info: the first camera_info, or None.
         custom: run metadata of the recorder.
+        score_gate: score above which the tracker's landmarks count as found.
     """
 
     frames: Track
@@ -137,6 +138,7 @@ class RunData:
     goals: list[Goal]
     camera_info: Any | None
     custom: dict[str, str]
+    score_gate: float = GATE_NCC
 
     def exposure(self, key: str) -> Array:
         """Return one column of the exposures, shape (N,)."""
@@ -185,6 +187,7 @@ class _Loader:
         self.dice = _Collector()
         self.goals: dict[tuple, Goal] = {}
         self.camera_info: Any | None = None
+        self.score_gate = GATE_NCC
         self._masks: dict[int, tuple[str, tuple[int, int], bytes]] = {}
         self.handlers = {
             IMAGE: self._image,
@@ -192,6 +195,7 @@ class _Loader:
             POSE: self._pose,
             EXPOSURE: self._exposure,
             LANDMARKS: lambda record: self._landmarks(record, self.landmarks),
+            SCORE_GATE: self._score_gate,
             TRUTH_LANDMARKS: lambda record: self._landmarks(record, self.truth_landmarks),
             MEASURED: self._measured,
             TRUTH_TIP: self._truth_tip,
@@ -219,6 +223,7 @@ class _Loader:
             goals=goals,
             camera_info=self.camera_info,
             custom=custom,
+            score_gate=self.score_gate,
         )
 
     def _stamped(self, record: BagRecord, into: _Collector, value: Any) -> None:
@@ -230,6 +235,9 @@ class _Loader:
 
     def _info(self, record: BagRecord) -> None:
         self.camera_info = self.camera_info or record.message
+
+    def _score_gate(self, record: BagRecord) -> None:
+        self.score_gate = float(record.message.data)
 
     def _pose(self, record: BagRecord) -> None:
         self._stamped(record, self.poses, pose_array(record.message.pose))

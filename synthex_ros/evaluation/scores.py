@@ -108,7 +108,12 @@ def _landmarks(run: RunData, notes: list[str]) -> tuple[NDArray[np.int64], Landm
     count = min(found.shape[1], run.landmarks.values.shape[1])
     found[:, :count] = run.landmarks.at(stamps)[:, :count]
     errors = landmark_errors(
-        found, expected, geometry.pixel_pitch_m[1], _magnification(run, stamps), geometry.shape_px
+        found,
+        expected,
+        geometry.pixel_pitch_m[1],
+        _magnification(run, stamps),
+        geometry.shape_px,
+        run.score_gate,
     )
     return stamps, errors
 

@@ -27,6 +27,7 @@ INTERFACE = {
     topics.PATH: 'nav_msgs/msg/Path',
     topics.CLASS_NAMES: 'std_msgs/msg/String',
     topics.LANDMARK_NAMES: 'std_msgs/msg/String',
+    topics.SCORE_GATE: 'std_msgs/msg/Float64',
     topics.MASK: 'sensor_msgs/msg/Image',
     topics.CENTERLINE: 'nav_msgs/msg/Path',
     topics.MEASURED_CP: 'geometry_msgs/msg/PoseWithCovarianceStamped',
@@ -52,7 +53,13 @@ INTERFACE = {
 that the first message is not lost. The image is last: an imager that waits for the subscriber of
 its images then has all of them."""
 
-_LATCHED = {topics.TARGET, topics.PATH, topics.CLASS_NAMES, topics.LANDMARK_NAMES}
+_LATCHED = {
+    topics.TARGET,
+    topics.PATH,
+    topics.CLASS_NAMES,
+    topics.LANDMARK_NAMES,
+    topics.SCORE_GATE,
+}
 _DEPTH = 60
 _CLOCK_BYTES = struct.Struct('<iI')
 _CDR_HEADER_SIZE = 4

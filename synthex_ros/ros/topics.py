@@ -19,6 +19,7 @@ PULSE = 'carm/pulse'  # service std_srvs/Trigger
 MASK = 'tracker/mask'  # sensor_msgs/Image mono8, class ids
 CLASS_NAMES = 'tracker/class_names'  # std_msgs/String, latched JSON list
 LANDMARK_NAMES = 'tracker/landmark_names'  # std_msgs/String, latched JSON list
+SCORE_GATE = 'tracker/score_gate'  # std_msgs/Float64, latched: found above this score
 CENTERLINE = 'tracker/centerline'  # nav_msgs/Path in world
 MEASURED_CP = 'tracker/measured_cp'  # geometry_msgs/PoseWithCovarianceStamped: tip in world
 LANDMARKS = 'tracker/landmarks'  # sensor_msgs/PointCloud2 u, v, score, id; published last

@@ -85,6 +85,8 @@ def write_run(
     leave_out=(),
     nan_landmarks_from=10**9,
     goal_frame='world',
+    score=0.97,
+    score_gate=None,
 ) -> Path:
     """Write a run of `count` exposures 0.1 s apart, without the topics that start as told."""
     from transforms3d.quaternions import mat2quat
@@ -106,6 +108,9 @@ def write_run(
                 bag.add_topic(BagTopic('/' + topic, message.__msgtype__))
                 bag.write('/' + topic, serialize(message), log_ns)
 
+        if score_gate is not None:
+            gate = TYPES['std_msgs/msg/Float64'](score_gate)
+            put('tracker/score_gate', gate, FRAME_NS)
         put('control/target', pose_stamped(0, [0.001, 0, 0], frame=goal_frame), FRAME_NS)
         for index in range(count):
             stamp = (index + 1) * FRAME_NS
@@ -123,7 +128,7 @@ def write_run(
             put('carm/camera_info', camera_info(stamp), log)
             put('carm/image_raw', image(stamp, counts, 'mono16'), log)
             put('tracker/mask', image(stamp, mask, 'mono8'), log)
-            put('tracker/landmarks', landmarks(stamp, found, 0.0 if nothing else 0.97), log)
+            put('tracker/landmarks', landmarks(stamp, found, 0.0 if nothing else score), log)
             empty = np.zeros(0)
             put('device/servo_jp', joints(header(stamp), ['roll'], np.zeros(1), empty, empty), log)
     return folder

@@ -60,6 +60,17 @@ def test_numbers_are_those_of_the_bag(whole):
     assert set(values['limits']) >= {'tip_error_median_mm', 'targets_reached'}
 
 
+@pytest.mark.parametrize(('gate', 'rate'), [(None, 0.0), (0.3, 1.0), (0.5, 0.0)])
+def test_what_counts_as_found_is_told_by_the_tracker(tmp_path, gate, rate):
+    """A detector's score is a chance, not a correlation: 0.9 says nothing about it."""
+    write_run(tmp_path / 'run', count=8, score=0.4, score_gate=gate)
+    write_report(tmp_path / 'run', tmp_path / 'out')
+    assert report_json(tmp_path / 'out')['detection_rate'] == rate
+    page = (tmp_path / 'out' / 'report.html').read_text(encoding='utf-8')
+    name = 'NCC > 0.9' if gate is None else f'score > {gate:g}'
+    assert f'<td>{name}</td>' in page
+
+
 def test_a_broken_limit_fails_the_run(whole):
     values = report_json(whole)
     assert values['landmark_error_mean_mm'] > values['limits']['landmark_error_mean_mm']

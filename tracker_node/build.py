@@ -7,7 +7,9 @@ from pathlib import Path
 from synthex_ros import resources
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import ContinuumParameters
-from synthex_ros.geometry import ProjectionGeometry
+from synthex_ros.devices.registry import device_parameters
+from synthex_ros.geometry import ProjectionGeometry, pose_from_parameters
+from synthex_ros.ros.parameters import mapping
 from synthex_ros.tracking.detector import DetectorModel
 from synthex_ros.tracking.filter import FilterSettings, PointFilter
 from synthex_ros.tracking.mixed_motion import MixedMotion
@@ -16,12 +18,20 @@ from synthex_ros.tracking.motion import Motion, WhiteAcceleration
 from synthex_ros.tracking.pipeline import Gates, TipTracker
 from synthex_ros.tracking.pitched_detector import PitchedDetector
 from synthex_ros.tracking.region import RegionChooser, RegionSettings
+from synthex_ros.tracking.route_depth import RouteDepth
 from synthex_ros.tracking.shape import ShapeFitter
 from synthex_ros.tracking.shape_prior import ShapeSettings
+from synthex_ros.tracking.wire_depth import PlaneDepth
+from synthex_ros.tracking.wire_tracker import WireSettings, WireTracker
 from tracker_node.params import TrackerParams
+from tracker_node.vessels import known_routes
 
-CLASSES = ('continuum_manipulator',)
-LANDMARKS = ('base', 'tip')
+TRACKED = {
+    'continuum': (('continuum_manipulator',), ('base', 'tip')),
+    'guidewire': (('guidewire',), ('marker', 'tip')),
+}
+"""Classes and landmarks that a tracker model must know for each device."""
+
 DETECTED = {'sphere': 'sphere', 'droplet': 'sphere', 'soft_robot': 'soft_robot'}
 """Class of a detector for each device without tether; a droplet is all but a sphere."""
 
@@ -38,7 +48,7 @@ def load_model(params: TrackerParams) -> TrackerModel:
         ModelMismatch: it does not fit the device or the frames.
     """
     model = TrackerModel(_path(params), params.threads)
-    model.require(CLASSES, LANDMARKS)
+    model.require(*TRACKED[params.device])
     if params.roi_mode:
         model.require_regions()
     pitch, size = params.frame_pitch_m, params.frame_px
@@ -55,11 +65,6 @@ def load_detector(params: TrackerParams) -> tuple[PitchedDetector, str]:
         FileNotFoundError: no such model.
         ModelMismatch: it does not fit the device or the frames.
     """
-    if params.device not in DETECTED:
-        raise ModelMismatch(
-            f'no onnx back end finds a {params.device}; set tracker: ground_truth, or publish '
-            'tracker/landmarks yourself'
-        )
     model, name = DetectorModel(_path(params), params.threads), DETECTED[params.device]
     if name not in model.metadata.classes:
         raise ModelMismatch(
@@ -107,6 +112,41 @@ def build_tracker(
         base_gate_px=params.base_gate_px,
         edge_on_rad=params.edge_on_rad,
     )
+    return TipTracker(
+        model,
+        ShapeFitter(kinematics, shape),
+        build_filter(params),
+        Gates(params.min_score, params.max_reduced_chi2),
+        regions=build_regions(params),
+    )
+
+
+def build_wire_tracker(params: TrackerParams, model: TrackerModel) -> tuple[WireTracker, float]:
+    """Return the tracker of a guidewire, and its length beyond the entry at insertion 0 [m].
+
+    Raises:
+        ValueError, OSError: its settings are wrong, or the vessels cannot be read or do not begin
+            at `device_base_pose`.
+    """
+    given = mapping(params.device_settings, 'device_settings')
+    parked_m = float(device_parameters('guidewire', given).parked_m)
+    pose = params.device_base_pose
+    entry = pose_from_parameters(pose[:3], pose[3:])
+    routes = known_routes(params)
+    depth = RouteDepth(routes) if routes else PlaneDepth(entry, params.depth_sigma_m)
+    tracker = WireTracker(
+        model,
+        depth,
+        entry[:3, 3],
+        build_filter(params),
+        WireSettings(params.min_score, params.tip_sigma_px, params.line_length_m),
+        regions=build_regions(params),
+    )
+    return tracker, parked_m
+
+
+def build_filter(params: TrackerParams) -> PointFilter:
+    """Return the filter of the tip."""
     rules = FilterSettings(
         gate_chi2=params.gate_chi2,
         lost_after=params.lost_after,
@@ -114,16 +154,14 @@ def build_tracker(
         lost_timeout_s=params.lost_timeout_s,
         horizon_s=params.horizon_s,
     )
-    regions = None
-    if params.roi_mode:
-        regions = RegionChooser(RegionSettings(full_every=params.roi_full_every))
-    return TipTracker(
-        model,
-        ShapeFitter(kinematics, shape),
-        PointFilter(rules, build_motion(params)),
-        Gates(params.min_score, params.max_reduced_chi2),
-        regions=regions,
-    )
+    return PointFilter(rules, build_motion(params))
+
+
+def build_regions(params: TrackerParams) -> RegionChooser | None:
+    """Return which parts of frames are looked at, None for whole frames."""
+    if not params.roi_mode:
+        return None
+    return RegionChooser(RegionSettings(full_every=params.roi_full_every))
 
 
 def build_motion(params: TrackerParams) -> Motion:

@@ -13,7 +13,8 @@ from synthex_ros.tracking.depth import place_at_depth
 from synthex_ros.tracking.detections import Detection
 from synthex_ros.tracking.pitched_detector import PitchedDetector
 from synthex_ros.tracking.tiny_tracker import TinyTracker
-from tracker_node.frame_backend import FrameBackend, FrameRejected
+from tracker_node.errors import FrameRejected
+from tracker_node.frame_backend import FrameBackend
 from tracker_node.wiring import Wiring
 
 Array = NDArray[np.float64]
@@ -56,7 +57,7 @@ class DetectorBackend(FrameBackend):
             self._publisher.mask(stamp_ns, np.zeros(counts.shape, np.uint8))
             self._publisher.nothing(stamp_ns, self._landmark_count)
             return
-        mask = self._mask(counts.shape, one, result.corner_px)
+        mask = mask_of(result.labels, one)
         self._publisher.mask(stamp_ns, mask.astype(np.uint8))
         tip, covariance = place_at_depth(
             view,
@@ -77,16 +78,6 @@ class DetectorBackend(FrameBackend):
                 f'pixels of the frames are {1e3 * got[1]:.3f} mm by camera_info, frame_pitch_m is '
                 f'{1e3 * expected:.3f} mm; set frame_pitch_m to that of the imager',
             )
-
-    def _mask(
-        self, shape: tuple[int, ...], one: Detection, corner_px: tuple[int, int]
-    ) -> NDArray[np.bool_]:
-        """Return the device's pixels in the frame."""
-        labels = np.zeros(shape, np.uint8)
-        part = self._detector.labels
-        top, left = corner_px
-        labels[top : top + part.shape[0], left : left + part.shape[1]] = part
-        return mask_of(labels, one)
 
     def _landmarks(self, mask: NDArray[np.bool_], one: Detection, view: View) -> Array:
         """Return the centre, (1, 2), or back and front, (2, 2) [px].

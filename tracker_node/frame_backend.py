@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
@@ -13,16 +14,10 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from synthex_ros.geometry import View
 from synthex_ros.ros import messages, qos, topics
+from synthex_ros.tracking.pipeline import TipResult
+from tracker_node.errors import FrameRejected
 from tracker_node.frame_parts import FrameParts
 from tracker_node.wiring import Wiring
-
-
-class FrameRejected(ValueError):
-    """A frame that cannot be used; `kind` is what is counted."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(detail)
-        self.kind = kind
 
 
 class FrameBackend(ABC):
@@ -60,6 +55,18 @@ class FrameBackend(ABC):
             FrameRejected: something that belongs to it does not fit.
             ValueError: it makes no sense.
         """
+
+    def answer(self, stamp_ns: int, result: TipResult) -> None:
+        """Publish what a tracker says of a frame, and count it."""
+        self._statistics.answer(result.lost, result.reason, result.inference_s, result.fit_s)
+        publisher = self._publisher
+        publisher.mask(stamp_ns, result.labels)
+        if result.centerline_world_m is not None:
+            publisher.centerline(stamp_ns, result.centerline_world_m)
+        if result.world_from_tip is not None:
+            publisher.tip(stamp_ns, result.world_from_tip, result.covariance_m2)
+        pixels = np.array([(one.u, one.v) for one in result.landmarks])
+        publisher.landmarks(stamp_ns, pixels, [one.score for one in result.landmarks])
 
     @abstractmethod
     def start_anew(self) -> None:

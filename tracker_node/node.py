@@ -9,7 +9,14 @@ from synthex_ros.devices.registry import device_kind
 from synthex_ros.ros.managed_node import ManagedNode, run
 from synthex_ros.tracking.model import TrackerModel
 from synthex_ros.tracking.pitched_detector import PitchedDetector
-from tracker_node.build import build_kinematics, build_tracker, load_detector, load_model
+from synthex_ros.tracking.wire_tracker import WireTracker
+from tracker_node.build import (
+    build_kinematics,
+    build_tracker,
+    build_wire_tracker,
+    load_detector,
+    load_model,
+)
 from tracker_node.detector_backend import DetectorBackend
 from tracker_node.frame_backend import FrameBackend
 from tracker_node.onnx_backend import OnnxBackend
@@ -17,6 +24,7 @@ from tracker_node.params import TrackerParams
 from tracker_node.publisher import TrackerPublisher
 from tracker_node.statistics import TrackerStatistics
 from tracker_node.truth import TruthBackend, class_names
+from tracker_node.wire_backend import WireBackend
 from tracker_node.wiring import Wiring
 
 PARAMS = TrackerParams
@@ -53,6 +61,11 @@ class TrackerNode(ManagedNode):
             kinematics, model = build_kinematics(params), load_model(params)
             self._name_model(model.path.name, model.metadata.version)
             return lambda: self._shape_backend(model, kinematics)
+        if params.device == 'guidewire':
+            model = load_model(params)
+            tracker, parked_m = build_wire_tracker(params, model)
+            self._name_model(model.path.name, model.metadata.version)
+            return lambda: self._wire_backend(model, tracker, parked_m)
         detector, name = load_detector(params)
         self._name_model(detector.model.path.name, detector.model.metadata.version)
         return lambda: self._detector_backend(detector, name)
@@ -66,6 +79,14 @@ class TrackerNode(ManagedNode):
         self.publisher.names(metadata.classes, metadata.landmarks)
         tracker = build_tracker(self.params, model, kinematics)
         return OnnxBackend(self._wiring(len(metadata.landmarks)), tracker, kinematics)
+
+    def _wire_backend(
+        self, model: TrackerModel, tracker: WireTracker, parked_m: float
+    ) -> WireBackend:
+        metadata = model.metadata
+        self.publisher.names(metadata.classes, metadata.landmarks)
+        tracker.reset()
+        return WireBackend(self._wiring(len(metadata.landmarks)), tracker, parked_m)
 
     def _detector_backend(self, detector: PitchedDetector, name: str) -> DetectorBackend:
         landmarks = device_kind(self.params.device).landmark_names

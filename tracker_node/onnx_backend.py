@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import JointState
 
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import JOINT_NAMES
 from synthex_ros.geometry import View, pose_from_parameters
-from synthex_ros.ros import messages, qos, topics
-from synthex_ros.tracking.pipeline import TipFrame, TipResult, TipTracker
-from tracker_node.frame_backend import FrameBackend, FrameRejected
-from tracker_node.frame_parts import JointHistory
+from synthex_ros.tracking.pipeline import TipFrame, TipTracker
+from tracker_node.frame_backend import FrameBackend
+from tracker_node.joint_input import JointInput
 from tracker_node.wiring import Wiring
 
 
@@ -33,8 +30,7 @@ class OnnxBackend(FrameBackend):
         self._tracker, self._kinematics = tracker, kinematics
         pose = wiring.params.device_base_pose
         self._world_from_device = pose_from_parameters(pose[:3], pose[3:])
-        self._joints = JointHistory()
-        wiring.node.subscribe(JointState, topics.MEASURED_JS, self._on_joints, qos.STATE)
+        self._joints = JointInput(wiring, JOINT_NAMES, self._reject, self._try)
         super().__init__(wiring)
 
     def start_anew(self) -> None:
@@ -42,29 +38,11 @@ class OnnxBackend(FrameBackend):
         self._tracker.reset()
 
     def _ready(self, stamp_ns: int) -> bool:
-        return self._joints.knows(stamp_ns, self._params.time_mode == 'lockstep')
-
-    def _on_joints(self, message: JointState) -> None:
-        try:
-            joints = messages.from_joint_state(message, JOINT_NAMES)
-        except ValueError as error:
-            self._reject('joints', str(error))
-            return
-        if not np.all(np.isfinite(joints)):
-            self._reject('joints', f'positions must be finite, got {joints}')
-            return
-        self._joints.put(messages.stamp_ns(message.header.stamp), joints)
-        self._try()
+        return self._joints.ready(stamp_ns)
 
     def look(self, stamp_ns: int, time_s: float, counts: NDArray, view: View) -> None:
         """Answer a frame; see `FrameBackend.look`."""
-        joints = self._joints.at(stamp_ns, self._params.joint_gap_s)
-        if joints is None:
-            raise FrameRejected(
-                'missing_joints',
-                f'no device/measured_js within {self._params.joint_gap_s:g} s of the exposure',
-            )
-        insertion, roll, tendon_1, tendon_2 = joints.tolist()
+        insertion, roll, tendon_1, tendon_2 = self._joints.at(stamp_ns).tolist()
         base_from_cm = self._kinematics.base_from_cm(insertion, roll)
         frame = TipFrame(
             counts=counts,
@@ -73,15 +51,4 @@ class OnnxBackend(FrameBackend):
             predicted_control_rad=self._kinematics.control_of_tendons(tendon_1, tendon_2),
             time_s=time_s,
         )
-        self._answer(stamp_ns, self._tracker.track(frame))
-
-    def _answer(self, stamp_ns: int, result: TipResult) -> None:
-        self._statistics.answer(result.lost, result.reason, result.inference_s, result.fit_s)
-        publisher = self._publisher
-        publisher.mask(stamp_ns, result.labels)
-        if result.centerline_world_m is not None:
-            publisher.centerline(stamp_ns, result.centerline_world_m)
-        if result.world_from_tip is not None:
-            publisher.tip(stamp_ns, result.world_from_tip, result.covariance_m2)
-        pixels = np.array([(one.u, one.v) for one in result.landmarks])
-        publisher.landmarks(stamp_ns, pixels, [one.score for one in result.landmarks])
+        self.answer(stamp_ns, self._tracker.track(frame))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from synthex_ros.devices.registry import DEVICES
 from synthex_ros.ros.parameters import bounded, choice, flag, numbers, text
+from synthex_ros.simulation.vessel_room import VESSELS
 
 BACKENDS = ('onnx', 'ground_truth')
 MOTIONS = ('velocity', 'mixed')
@@ -45,11 +46,30 @@ class TrackerParams:
     base_position_sigma_m: float = bounded(2e-4, 1e-5, 0.02, 'known base, per axis [m]')
     base_rotation_sigma_rad: float = bounded(0.005, 1e-4, 0.3, 'known base, per axis [rad]')
     depth_sigma_m: float = bounded(
-        0.004, 1e-4, 0.1, 'depth of a device without tether about device_base_pose [m]'
+        0.004, 1e-4, 0.1, 'depth about device_base_pose where no vessels tell it [m]'
     )
     model_sigma_m: float = bounded(1e-4, 1e-5, 0.01, 'tip left open by the shape model [m]')
     base_gate_px: float = bounded(8.0, 1.0, 200.0, 'distance of seen and known base in doubt [px]')
     edge_on_rad: float = bounded(0.2618, 0.01, 1.5, 'ray to bending plane, counted as edge-on')
+
+    device_settings: str = text('{}', 'of a guidewire, its parameters as a YAML mapping')
+    line_length_m: float = bounded(
+        0.085, 0.01, 0.3, 'how much of a guidewire is traced back from its tip [m]'
+    )
+    vessels: str = choice(
+        'none', VESSELS, 'that a guidewire lies in: of the CT, of a seed, a tube'
+    )
+    vessel_map: str = text('', 'file of centre lines in place of vessels; see `synthex vessels`')
+    vessel_pose: tuple[float, ...] = numbers(
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 'of vessel_map, a procedural tree or a tube in world'
+    )
+    vessel_seed: int = bounded(0, 0, 2**31 - 1, 'of a procedural tree')
+    vessel_forks: int = bounded(4, 1, 8, 'of a procedural tree')
+    vessel_radius_m: float = bounded(0.003, 2e-4, 0.03, 'of a tube [m]')
+    anatomy: str = text('chest', 'CT of the vessels: chest, or the path of one')
+    isocenter_patient_m: tuple[float, ...] = numbers(
+        [0.0, 0.0, 0.0], 'isocentre from the middle of the CT, left posterior superior [m]'
+    )
 
     roi_mode: bool = flag(False, 'once locked, look only at the part of the frame with the device')
     roi_full_every: int = bounded(15, 1, 1000, 'whole frame at least once in so many, roi_mode')

@@ -43,6 +43,19 @@ class Detection:
         return left, top, self.width_px, self.height_px
 
 
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """What was found in a frame.
+
+    Attributes:
+        devices: the surest first.
+        labels: class ids of the pixels, 0 where there is no device, shape (rows, columns), uint8.
+    """
+
+    devices: list[Detection]
+    labels: NDArray[np.uint8]
+
+
 @dataclass(frozen=True)
 class DetectorMaps:
     """What a detector says about a frame.

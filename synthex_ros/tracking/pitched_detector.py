@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.tracking.detections import Detection, decode_detections
+from synthex_ros.tracking.detections import Detection, Sighting, decode_detections
 from synthex_ros.tracking.detector import DetectorModel
 
 SAME_PITCH = 0.02
@@ -27,7 +27,6 @@ class PitchedDetector:
 
     Attributes:
         model: the detector.
-        labels: class ids of the picture that was looked at last, in its pixels, uint8.
 
     Raises:
         ValueError: the pitch is not within a factor of three of the model's.
@@ -44,19 +43,17 @@ class PitchedDetector:
             )
         if abs(self._scale - 1) < SAME_PITCH:
             self._scale = 1.0
-        self.labels: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
 
-    def detect(self, counts: NDArray) -> list[Detection]:
-        """Return the devices of a radiograph, shape (rows, columns), the surest first."""
+    def detect(self, counts: NDArray) -> Sighting:
+        """Return what is in a radiograph, shape (rows, columns), or in a part of one."""
         meta, (rows, columns) = self.model.metadata, counts.shape
         picture = self._resampled(counts)
         maps = self.model.maps(picture)
         labels = cv2.resize(maps.labels(), (columns, rows), interpolation=cv2.INTER_NEAREST)
-        self.labels = labels.astype(np.uint8)
         found = decode_detections(maps, meta.classes[1:], meta.stride, meta.min_score)
         # whole pixels: the two sides may be scaled by slightly different factors
         scale = np.array(picture.shape[::-1]) / [columns, rows]
-        return [_in_frame(one, scale) for one in found]
+        return Sighting([_in_frame(one, scale) for one in found], labels.astype(np.uint8))
 
     def _resampled(self, counts: NDArray) -> NDArray:
         if self._scale == 1.0:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.tracking.covariance import mahalanobis_squared
-from synthex_ros.tracking.detections import Detection
+from synthex_ros.tracking.detections import Detection, Sighting
 from synthex_ros.tracking.filter import (
     CHI2_2_DOF_999,
     FilterSettings,
@@ -33,10 +33,10 @@ _BLANK = np.zeros((2, 2))
 
 
 class Detector(Protocol):
-    """What finds devices, such as `DetectorModel`."""
+    """What finds devices, such as `PitchedDetector`."""
 
-    def detect(self, counts: NDArray) -> list[Detection]:
-        """Return the devices of a radiograph or a part of one, the surest first."""
+    def detect(self, counts: NDArray) -> Sighting:
+        """Return what is in a radiograph, shape (rows, columns), or in a part of one."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class TinyTrackSettings:
     full_every: int = 15
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TinyResult:
     """The device after one frame.
 
@@ -64,13 +64,14 @@ class TinyResult:
         state: the track; its position is (u, v) [px].
         detection: what was taken for the device in this frame; None if nothing was.
         whole: whether the whole frame was looked at.
-        corner_px: first row and column of the part that was looked at last.
+        labels: class ids of the frame, 0 where nothing was found or looked for, shape
+            (rows, columns), uint8.
     """
 
     state: PointState
     detection: Detection | None
     whole: bool
-    corner_px: tuple[int, int] = (0, 0)
+    labels: NDArray[np.uint8]
 
 
 class TinyTracker:
@@ -103,16 +104,13 @@ class TinyTracker:
         """
         ahead = self._ahead(time_s)
         whole = ahead is None or self._in_a_row + 1 >= self.settings.full_every
-        chosen, corner = None, (0, 0)
+        chosen = None
         if ahead is not None and not whole:
-            corner = self._corner(counts, ahead)
-            chosen = self._choose(self._near(counts, corner), ahead)
+            seen = self._near(counts, ahead)
+            chosen = self._choose(seen.devices, ahead)
         if chosen is None:
-            chosen, whole, corner = (
-                self._choose(self._detector.detect(counts), ahead),
-                True,
-                (0, 0),
-            )
+            seen, whole = self._detector.detect(counts), True
+            chosen = self._choose(seen.devices, ahead)
         self._in_a_row = 0 if whole else self._in_a_row + 1
         measurement = Measurement(time_s, None, _BLANK, _BLANK)
         if chosen is not None:
@@ -121,7 +119,7 @@ class TinyTracker:
         state = self.filter.add(measurement)
         if state is None:
             raise ValueError(f'the frame of {time_s:.3f} s is older than the history of the track')
-        return TinyResult(state, chosen, whole, corner)
+        return TinyResult(state, chosen, whole, seen.labels)
 
     def _ahead(self, time_s: float) -> PointState | None:
         if not self.filter.state.started or time_s < self.filter.state.time_s:
@@ -136,11 +134,15 @@ class TinyTracker:
         top, left = np.clip(corner, 0, np.maximum(shape - size, 0))
         return int(top), int(left)
 
-    def _near(self, counts: NDArray, corner: tuple[int, int]) -> list[Detection]:
-        """Return the detections of a region, in the coordinates of the frame."""
-        size, (top, left) = self.settings.region_px, corner
-        part = counts[top : top + size, left : left + size]
-        return [replace(one, u=one.u + left, v=one.v + top) for one in self._detector.detect(part)]
+    def _near(self, counts: NDArray, ahead: PointState) -> Sighting:
+        """Return what is around the prediction, in the pixels of the frame."""
+        size, (top, left) = self.settings.region_px, self._corner(counts, ahead)
+        region = np.s_[top : top + size, left : left + size]
+        seen, labels = self._detector.detect(counts[region]), np.zeros(counts.shape, np.uint8)
+        labels[region] = seen.labels
+        return Sighting(
+            [replace(one, u=one.u + left, v=one.v + top) for one in seen.devices], labels
+        )
 
     def _choose(
         self, detections: Sequence[Detection], ahead: PointState | None

@@ -46,11 +46,12 @@ def spot(u, v, pitch_mm):
 @pytest.mark.parametrize('pitch_mm', [0.194, 0.291, 0.388])
 def test_places_and_sizes_are_those_of_the_frame(pitch_mm):
     detector = PitchedDetector(DarkSpot(), pitch_mm * 1e-3)
-    (found,) = detector.detect(spot(81.4, 130.8, pitch_mm))
+    seen = detector.detect(spot(81.4, 130.8, pitch_mm))
+    (found,) = seen.devices
     assert (found.u, found.v) == pytest.approx((81.4, 130.8), abs=0.25)
     assert found.width_px == pytest.approx(10 * PITCH_MM / pitch_mm, rel=5e-3)
-    assert detector.labels.shape == SHAPE
-    v, u = np.nonzero(detector.labels)
+    assert seen.labels.shape == SHAPE
+    v, u = np.nonzero(seen.labels)
     assert (u.mean(), v.mean()) == pytest.approx((81.4, 130.8), abs=0.7)
 
 

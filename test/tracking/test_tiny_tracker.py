@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from synthex_ros.tracking.detections import Detection
+from synthex_ros.tracking.detections import Detection, Sighting
 from synthex_ros.tracking.tiny_tracker import TinyTracker
 
 SHAPE = (400, 500)
@@ -22,7 +22,8 @@ class Seeing:
             Detection('sphere', float(u), float(v), 5.0, 5.0, counts[v, u] / 100)
             for v, u in zip(*np.nonzero(counts), strict=True)
         ]
-        return sorted(found, key=lambda one: -one.score)
+        found.sort(key=lambda one: -one.score)
+        return Sighting(found, (counts > 0).astype(np.uint8))
 
 
 def frame(*marks):
@@ -54,6 +55,18 @@ def test_only_the_surroundings_are_looked_at_while_the_track_holds():
     assert [k for k, flag in enumerate(whole) if flag] == [0, 15]
     assert seeing.shapes.count(SHAPE) == 2
     assert set(seeing.shapes) == {SHAPE, (160, 160)}
+
+
+def test_labels_are_of_the_frame_also_where_only_a_part_of_it_was_looked_at():
+    tracker = TinyTracker(Seeing(), 'sphere')
+    for k in range(3):
+        shown = frame((*path(k), 80), (400, 20, 80 if k else 0))
+        result = tracker.track(shown, k / RATE_HZ)
+        seen = shown > 0
+        if not result.whole:
+            seen[20, 400] = False
+        np.testing.assert_array_equal(result.labels, seen)
+    assert not result.whole
 
 
 def test_hidden_device_is_lost_and_found_again_within_three_frames():

@@ -18,19 +18,21 @@ Array = NDArray[np.float64]
 MU0_OVER_4PI = 1e-7
 MU0 = 4e-7 * math.pi
 GRADIENT_NAMES = ('dBx/dx', 'dBx/dy', 'dBx/dz', 'dBy/dy', 'dBy/dz')
+_MATRIX_OF_COMPONENTS = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 0]])
+_ROWS, _COLUMNS = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 1, 2])
 
 
 def gradient_matrix(gradient_t_m: ArrayLike) -> Array:
     """Return dB_i/dx_j [T/m], shape (..., 3, 3), of the five components, shape (..., 5)."""
-    xx, xy, xz, yy, yz = np.moveaxis(np.asarray(gradient_t_m, float), -1, 0)
-    rows = ((xx, xy, xz), (xy, yy, yz), (xz, yz, -(xx + yy)))
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    gradient = np.asarray(gradient_t_m, float)
+    matrix = gradient[..., _MATRIX_OF_COMPONENTS]
+    matrix[..., 2, 2] = -(gradient[..., 0] + gradient[..., 3])
+    return matrix
 
 
 def gradient_components(matrix_t_m: ArrayLike) -> Array:
     """Return the five components [T/m], shape (..., 5), of dB_i/dx_j, shape (..., 3, 3)."""
-    matrix = np.asarray(matrix_t_m, float)
-    return np.stack([matrix[..., i, j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2))], -1)
+    return np.asarray(matrix_t_m, float)[..., _ROWS, _COLUMNS]
 
 
 def force_n(moment_a_m2: ArrayLike, gradient_t_m: ArrayLike) -> Array:

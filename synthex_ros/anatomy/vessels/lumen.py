@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from synthex_ros.anatomy.vessels.distance import surface_points
-from synthex_ros.anatomy.vessels.lumen_kernels import sample_points
+from synthex_ros.anatomy.vessels.lumen_kernels import nearest_on_bend, sample_points
 from synthex_ros.geometry import check_pose, transform_points
 
 Array = NDArray[np.float64]
@@ -176,22 +176,10 @@ class TubeLumen:
 
     def _nearest_axis_m(self, points: Array) -> Array:
         """Return the nearest axis point of each point, shape (N, 3)."""
-        along = (points - self.start_m) @ self.direction
         if not self.bend_rad:
-            return self.axis_m(along)
-        length = self.bend_rad * self.bend_radius_m
-        end = self.axis_m(length)
-        leaving = (self.axis_m(length + 1.0) - end) / 1.0
+            return self.axis_m((points - self.start_m) @ self.direction)
+        points = np.ascontiguousarray(points, float)
         towards = np.asarray(self.towards, float)
-        middle = self.start_m + self.bend_radius_m * towards
-        side = (points - middle) @ towards
-        turn = np.arctan2((points - middle) @ self.direction, -side)
-        candidates = np.stack(
-            [
-                self.axis_m(np.minimum(along, 0)),
-                self.axis_m(np.clip(turn, 0, self.bend_rad) * self.bend_radius_m),
-                self.axis_m(length + np.maximum((points - end) @ leaving, 0)),
-            ]
+        return nearest_on_bend(
+            points, self.start_m, self.direction, towards, self.bend_radius_m, self.bend_rad
         )
-        nearest = np.argmin(np.linalg.norm(candidates - points, axis=2), axis=0)
-        return candidates[nearest, np.arange(len(points))]

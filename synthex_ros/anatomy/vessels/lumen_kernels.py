@@ -101,3 +101,45 @@ def paint_capsules(starts, ends, radii0, radii1, origin, spacing, reach, distanc
                     room = radius - math.sqrt(dx * dx + dy * dy + dz * dz)
                     if room > distance[k, j, i]:
                         distance[k, j, i] = np.float32(room)
+
+
+@nb.njit(cache=True)
+def nearest_on_bend(points, start, direction, towards, bend_radius, bend):
+    """Return the nearest points, shape (N, 3) [m], of a line with a circular bend.
+
+    Args:
+        points: where, shape (N, 3) [m].
+        start: where the bend begins, shape (3,) [m].
+        direction: of the line there, unit vector, shape (3,).
+        towards: from there to the centre of the bend, unit vector, shape (3,).
+        bend_radius: of the bend [m].
+        bend: angle of the bend [rad].
+    """
+    out = np.empty_like(points)
+    cosine, sine = np.cos(bend), np.sin(bend)
+    end = start + bend_radius * (sine * direction + (1 - cosine) * towards)
+    leaving = cosine * direction + sine * towards
+    for n in range(len(points)):
+        ahead, behind, side = 0.0, 0.0, 0.0
+        for k in range(3):
+            ahead += (points[n, k] - start[k]) * direction[k]
+            behind += (points[n, k] - end[k]) * leaving[k]
+            side += (points[n, k] - start[k]) * towards[k]
+        turn = min(max(math.atan2(ahead, bend_radius - side), 0.0), bend)
+        best = np.inf
+        for before, angle, after in (
+            (min(ahead, 0.0), 0.0, 0.0), (0.0, turn, 0.0), (0.0, bend, max(behind, 0.0)),
+        ):  # fmt: skip
+            c, s = math.cos(angle), math.sin(angle)
+            squared = 0.0
+            for k in range(3):
+                bent = bend_radius * (s * direction[k] + (1 - c) * towards[k])
+                straight = before * direction[k] + after * leaving[k]
+                squared += (start[k] + bent + straight - points[n, k]) ** 2
+            if squared < best:
+                best = squared
+                for k in range(3):
+                    bent = bend_radius * (s * direction[k] + (1 - c) * towards[k])
+                    straight = before * direction[k] + after * leaving[k]
+                    out[n, k] = start[k] + bent + straight
+    return out

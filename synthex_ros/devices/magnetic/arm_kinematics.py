@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synthex_ros.devices.magnetic.arm_chain import chain, moved, room_beside
 from synthex_ros.devices.magnetic.arm_parameters import ArmParameters
 from synthex_ros.devices.magnetic.cylinder_kernels import cylinder_at
 from synthex_ros.joints import JointLimits
@@ -19,31 +19,6 @@ AXES = ((0, 0, 1), (0, 1, 0), (0, 0, 1), (0, -1, 0), (0, 0, 1), (0, 1, 0), (0, 0
 MAGNET_AXIS = (1.0, 0.0, 0.0)
 # joints at whose place a sphere of the arm may come near the patient: elbow, wrist
 GUARDED_JOINTS = (3, 5)
-
-
-@nb.njit(cache=True)
-def _chain(joints: Array, base: Array, offsets: Array, axes: Array) -> tuple[Array, Array, Array]:
-    """Return joint places (8, 3), joint axes (7, 3) in `world`, and the hand's rotation (3, 3).
-
-    The last place is the magnet's centre. Rodrigues' formula at each joint.
-    """
-    places, directions = np.empty((8, 3)), np.empty((7, 3))
-    rotation = base[:3, :3].copy()
-    place = base[:3, 3].copy()
-    turn = np.empty((3, 3))
-    for n in range(7):
-        place = place + rotation[:, 2] * offsets[n]
-        places[n] = place
-        x, y, z = axes[n]
-        c, s = np.cos(joints[n]), np.sin(joints[n])
-        v = 1 - c
-        turn[0] = np.array([c + x * x * v, x * y * v - z * s, x * z * v + y * s])
-        turn[1] = np.array([y * x * v + z * s, c + y * y * v, y * z * v - x * s])
-        turn[2] = np.array([z * x * v - y * s, z * y * v + x * s, c + z * z * v])
-        directions[n] = rotation @ axes[n]
-        rotation = rotation @ turn
-    places[7] = place + rotation[:, 2] * offsets[7]
-    return places, directions, rotation
 
 
 class ArmKinematics:
@@ -61,6 +36,10 @@ class ArmKinematics:
         self._base = np.ascontiguousarray(self.parameters.world_from_arm_base, float)
         self._offsets = np.array(self.parameters.link_offsets_m)
         self._axes = np.array(AXES, float)
+        self._magnet_axis = np.array(MAGNET_AXIS)
+        self._guarded = np.array([*GUARDED_JOINTS, 7])
+        self._centre_m = np.array(self.parameters.patient.centre_m, float)
+        self._half_size_m = np.array(self.parameters.patient.half_size_m, float)
         link = self.parameters.link_radius_m
         self._radii = np.array([link, link, self.parameters.magnet.bounding_radius_m])
 
@@ -79,12 +58,12 @@ class ArmKinematics:
     def magnet(self, joints: ArrayLike) -> tuple[Array, Array]:
         """Return the magnet's centre [m] and the direction of its moment, shape (3,) each."""
         places, _, rotation = self._chain(joints)
-        return places[7], rotation @ np.array(MAGNET_AXIS)
+        return places[7], rotation @ self._magnet_axis
 
     def jacobian(self, joints: ArrayLike) -> Array:
         """Return d(velocity, angular velocity) of the magnet / d(joint speed), shape (6, 7)."""
         places, directions, _ = self._chain(joints)
-        return np.vstack([np.cross(directions, places[7] - places[:7]).T, directions.T])
+        return np.vstack([moved(places, directions, 7), directions.T])
 
     def clearance(self, joints: ArrayLike) -> tuple[Array, Array]:
         """Return the room between patient and elbow, wrist and magnet, and how it changes.
@@ -95,12 +74,9 @@ class ArmKinematics:
             Room, shape (3,) [m], and its derivative by the joints, shape (3, 7) [m/rad].
         """
         places, directions, _ = self._chain(joints)
-        guarded = (*GUARDED_JOINTS, 7)
-        distance, normal = self.parameters.patient.distance(places[list(guarded)])
-        slopes = np.zeros((len(guarded), 7))
-        for row, index in enumerate(guarded):
-            moved = np.cross(directions[:index], places[index] - places[:index])
-            slopes[row, :index] = moved @ normal[row]
+        distance, slopes = room_beside(
+            places, directions, self._guarded, self._centre_m, self._half_size_m
+        )
         return distance - self._radii - self.parameters.patient.distance_limit_m, slopes
 
     def magnet_field(self, position_m: ArrayLike, axis: ArrayLike, points_m: ArrayLike) -> Array:
@@ -122,4 +98,4 @@ class ArmKinematics:
         )
 
     def _chain(self, joints: ArrayLike) -> tuple[Array, Array, Array]:
-        return _chain(self.limits.check(joints), self._base, self._offsets, self._axes)
+        return chain(self.limits.check(joints), self._base, self._offsets, self._axes)

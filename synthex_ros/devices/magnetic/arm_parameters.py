@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synthex_ros.devices.magnetic.arm_chain import box_distance
 from synthex_ros.devices.magnetic.cylinder import CylinderShape
 from synthex_ros.geometry import check_pose, pose_from_parameters
 from synthex_ros.joints import JointLimits
@@ -44,17 +45,8 @@ class PatientBox:
 
         Negative inside. Points have shape (N, 3) [m].
         """
-        offset = as_points(points_m) - np.array(self.centre_m)
-        side = np.where(offset < 0, -1.0, 1.0)
-        beyond = np.abs(offset) - np.array(self.half_size_m)
-        outside = np.maximum(beyond, 0.0)
-        size = np.linalg.norm(outside, axis=1)
-        distance = np.where(size > 0, size, beyond.max(axis=1))
-        nearest_face = np.eye(3)[np.argmax(beyond, axis=1)]
-        normal = np.where(
-            size[:, None] > 0, outside / np.maximum(size, 1e-300)[:, None], nearest_face
-        )
-        return distance, side * normal
+        centre, half_size = np.array(self.centre_m, float), np.array(self.half_size_m, float)
+        return box_distance(as_points(points_m), centre, half_size)
 
 
 def _beside_the_table() -> Array:

@@ -216,7 +216,9 @@ class MagneticLoop:
 
     def _answer(self) -> None:
         arrived, now_ns = self.imager.arrived(self.time_s), round(self.time_s * 1e9)
+        made_t = self.drive.modelled_field_t(self._point)
         begin = time.thread_time()
+        self.controller.made(now_ns, made_t)
         answer = None if arrived else self.controller.tick(now_ns)
         for frame, joints in arrived:
             self._point = np.asarray(frame.tip_world_m)

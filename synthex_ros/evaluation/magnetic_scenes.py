@@ -211,9 +211,14 @@ def arm_scene(seed: int, imager: ImagerModel | None = None) -> SwimmerScene:
     scene.loop.on_tick = lambda _: scene.clearance_m.append(arm.state.clearance_m)
     law = scene.loop.controller.law
     if isinstance(law, UntetheredLaw):
-        law.settings = replace(law.settings, field_t=ARM_FIELD_T, press_n=0.0)
+        law.settings = replace(
+            law.settings, field_t=ARM_FIELD_T, press_n=0.0, lead_max_rad=ARM_LEAD_RAD
+        )
+        law.reset()
     return scene
 
 
 ARM_FIELD_T = 1.2e-3
+ARM_LEAD_RAD = 1.0
+"""Beyond a right angle a field turns a body less the further it is ahead."""
 _ARM_FRAME = make_pose([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])

@@ -22,6 +22,7 @@ from synthex_ros.control.magnetic.law import MagneticLaw, Seen, Wish, seen_from
 from synthex_ros.control.magnetic.limits import MagneticLimits
 from synthex_ros.control.reference import GoalSchedule
 from synthex_ros.joints import JointLimits
+from synthex_ros.magnetics import as_vector
 
 Array = NDArray[np.float64]
 
@@ -122,6 +123,14 @@ class MagneticController:
         """Take the newest force of the device on the vessel wall [N]; NaN counts as the limit."""
         value = float(force_n)
         self.wall_force_n = value if np.isfinite(value) else self.limits.stop_force_n
+
+    def made(self, stamp_ns: int, field_t: ArrayLike) -> None:
+        """Take the field really made at the device, shape (3,) [T], at `stamp_ns` [ns].
+
+        Raises:
+            ValueError: wrong shape, or not finite; it is not used.
+        """
+        self.law.made(stamp_ns, as_vector(field_t, 'measured field'))
 
     def hold(self, kind: str, reason: str = '', stamp_ns: int | None = None) -> MagneticAnswer:
         """Return the hold command: joints where they are, the field as it was, then less.

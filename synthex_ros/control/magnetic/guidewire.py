@@ -168,6 +168,9 @@ class GuidewireLaw:
         self.filter.doubt_position()
         self.bends.widen()
 
+    def made(self, stamp_ns: int, field_t: Array) -> None:
+        """Do nothing: a wire bends with the field that is wanted, and what is amiss is learned."""
+
     def tip_world_m(self) -> Array:
         """Return the present tip as estimated, shape (3,) [m]."""
         return self.filter.position_m

@@ -81,6 +81,15 @@ class MagneticLaw(Protocol):
         """
         ...
 
+    def made(self, stamp_ns: int, field_t: Array) -> None:
+        """Take the field that is really made at the device, where that is measured.
+
+        Args:
+            stamp_ns: when it was so [ns].
+            field_t: the field in `world`, shape (3,) [T]; finite.
+        """
+        ...
+
     def reopen(self) -> None:
         """Doubt the estimate: several frames in a row were not where they could be."""
         ...

@@ -5,7 +5,8 @@
 
 Own velocity is made in one of two ways. A droplet is pulled: F = drag(u) - weight. A soft robot or
 a sphere rolls on the wall in a turning field: it turns by u / R about the axis across way and
-wall, and only friction on the wall has to hold it against the flow.
+wall, and only friction on the wall has to hold it against the flow. Where the field turns slowly,
+the field that is made says better than the wanted one how the body has rolled.
 
 The field of a pulled body is as strong as the pull needs, B = B_most sqrt(F / F_most): for a
 moment that grows with the field that is the least current, and coils that are not as their model
@@ -31,6 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.control.magnetic.drift_filter import DriftFilter
 from synthex_ros.control.magnetic.law import Seen, Wish
+from synthex_ros.control.magnetic.rolling_field import RollingField
 from synthex_ros.control.magnetic.swimmer import (
     LEAST_MOBILITY,
     DriftNoise,
@@ -61,6 +63,9 @@ class UntetheredSettings:
         press_share: further force on the wall of a pulled body, over its pull: a part of the pull
             goes astray where coils or position are not as they are thought to be.
         up: direction away from the wall the body lies on; the posterior wall by default.
+        lead_max_rad: how far the field of a rolling body is turned ahead of the field made, which
+            then also tells how it rolls; 0 takes every field for made as it is wanted. For what
+            turns its field slowly, as a magnet on an arm does; see `RollingField` [rad].
         noise: how fast the unknown may change.
     """
 
@@ -73,6 +78,7 @@ class UntetheredSettings:
     press_n: float = 3e-6
     press_share: float = 0.0
     up: tuple[float, float, float] = (0.0, -1.0, 0.0)
+    lead_max_rad: float = 0.0
     noise: DriftNoise = DriftNoise()  # noqa: RUF009
 
     def __post_init__(self):
@@ -80,6 +86,7 @@ class UntetheredSettings:
             ('gain_hz', 0.05, 20.0), ('field_t', 1e-4, 0.1), ('force_max_n', 1e-9, 0.1),
             ('speed_max_m_s', 1e-4, 1.0), ('press_n', 0.0, 0.01), ('press_share', 0.0, 2.0),
             ('field_least_t', 0.0, 0.1), ('field_most_at_n', 1e-9, 0.1),
+            ('lead_max_rad', 0.0, 1.5),
         ):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f'{name} must be {low:g}..{high:g}, got {getattr(self, name)}')
@@ -135,6 +142,11 @@ class UntetheredLaw:
         self._wanted_own = np.zeros(3)
         self._turned: tuple[int, Array] | None = None
         self._height_m: float | None = None
+        self._field: RollingField | None = None
+        if self.rolls and self.settings.lead_max_rad:
+            self._field = RollingField(
+                self._direction, self._up, self.model.radius_m, self.settings.lead_max_rad
+            )
 
     @property
     def rolls(self) -> bool:
@@ -146,6 +158,11 @@ class UntetheredLaw:
         self.filter.start_with(seen)
         self._advance(now_ns)
         return self.filter.measure(seen.stamp_ns, seen.position_m, seen.covariance_m2)
+
+    def made(self, stamp_ns: int, field_t: Array) -> None:
+        """Take the field that is really made at the body, shape (3,) [T], at `stamp_ns` [ns]."""
+        if self._field is not None:
+            self._field.made(stamp_ns, field_t)
 
     def reopen(self) -> None:
         """Doubt the position: the next frame is believed."""
@@ -178,7 +195,7 @@ class UntetheredLaw:
         own = self._on_wall(velocity - drift) / max(float(state[7]), LEAST_MOBILITY)
         distance = float(np.linalg.norm(error))
         if self.rolls:
-            field = self._rolled(now_ns, interval_s)
+            field = self._rolled(now_ns, interval_s, reference.velocity_m_s)
             self._turned = (now_ns, own)
             return Wish(field, -settings.press_n * self._up, error_m=distance)
         force = self._pull_n(own)
@@ -213,10 +230,13 @@ class UntetheredLaw:
             settings.field_t * np.sqrt(share), min(settings.field_least_t, settings.field_t)
         )
 
-    def _rolled(self, now_ns: int, interval_s: float) -> Array:
+    def _rolled(self, now_ns: int, interval_s: float, path_m_s: Array) -> Array:
         """Return the field after turning as the body was to roll since the last command."""
         if self._turned is not None:
             passed_s = min((now_ns - self._turned[0]) * 1e-9, 2 * max(interval_s, 0.05))
+            if self._field is not None:
+                self._field.turn(self._turned[1], path_m_s, passed_s, now_ns)
+                return self.settings.field_t * self._field.direction
             turn = np.cross(self._up, self._turned[1]) / self.model.radius_m * passed_s
             self._direction = _turned(self._direction, turn)
         return self.settings.field_t * self._direction
@@ -235,6 +255,9 @@ class UntetheredLaw:
             left = np.exp(-duration_s / lag_s)
             behind = self._own - self._wanted_own
             own = self._wanted_own + lag_s / duration_s * (1 - left) * behind
+            rolled = None if self._field is None else self._field.rolled_m_s(end_ns)
+            if rolled is not None:
+                own = rolled
             flow = self._known_flow(self.filter.mean[:3], (start_ns + end_ns) * 0.5e-9)
             self.filter.advance(end_ns, np.concatenate([own, flow]))
             self._own = self._wanted_own + left * behind

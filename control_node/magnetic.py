@@ -92,6 +92,7 @@ def _swimmer(params: ControlParams, parameters: Any, common: dict[str, Any]) -> 
         press_n=own.press_n if params.press_n < 0 else params.press_n,
         field_t=field_t,
         force_max_n=params.force_max_n,
+        lead_max_rad=params.field_lead_rad,
     )
     vessels = made_vessels(vessel_settings(params))
     numbers = swimmer_numbers(

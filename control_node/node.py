@@ -9,7 +9,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamped
 from nav_msgs.msg import Path
-from sensor_msgs.msg import CameraInfo, JointState, Joy, PointCloud2
+from sensor_msgs.msg import CameraInfo, JointState, Joy, MagneticField, PointCloud2
 from std_srvs.srv import Trigger
 
 from control_node.inputs import GoalInput, frame_parts, reason_not_to_wait, tracked_frame
@@ -24,7 +24,7 @@ from synthex_ros.control.magnetic.controller import MagneticAnswer, MagneticCont
 from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.pairing import StampPairs
 from synthex_ros.control.reference import TargetGoal
-from synthex_ros.ros import messages, qos, topics
+from synthex_ros.ros import field_messages, messages, qos, topics
 from synthex_ros.ros.diagnostics import OK, WARN, Report
 from synthex_ros.ros.managed_node import ManagedNode, run
 
@@ -87,6 +87,8 @@ class ControlNode(ManagedNode):
         self.subscribe(PoseStamped, topics.CARM_POSE, self._part('pose'), qos.STATE)
         self.subscribe(DiagnosticArray, topics.EXPOSURE, self._on_exposure, qos.STATE)
         self.subscribe(JointState, topics.MEASURED_JS, self._on_joints, qos.STATE)
+        if self.params.controller == 'magnetic' and self.params.field_lead_rad > 0:
+            self.subscribe(MagneticField, topics.MEASURED_FIELD, self._on_field, qos.STATE)
         self.subscribe(PoseStamped, topics.TARGET, self.inputs.target, qos.GOALS)
         self.subscribe(Path, topics.PATH, self.inputs.path, qos.GOALS)
         self.subscribe(TwistStamped, topics.TELEOP, self._on_teleop, qos.CONTROL)
@@ -132,6 +134,20 @@ class ControlNode(ManagedNode):
             self._warn(f'device/measured_js not used: {error}')
             return
         self._work()
+
+    def _on_field(self, message: MagneticField) -> None:
+        """Take the field really made; one that cannot be used is not there."""
+        controller, frame = self.controller, message.header.frame_id
+        if not isinstance(controller, MagneticController):
+            return
+        try:
+            if frame != self.params.world_frame:
+                raise ValueError(f'frame must be {self.params.world_frame}, got {frame!r}')
+            stamp_ns = messages.stamp_ns(message.header.stamp)
+            controller.made(stamp_ns, field_messages.from_field(message))
+        except ValueError as error:
+            controller.rejections['measured_field'] += 1
+            self._warn(f'device/measured_field not used: {error}')
 
     def _on_teleop(self, message: TwistStamped) -> None:
         self.inputs.teleop(message, self._now_ns())

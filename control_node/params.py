@@ -87,6 +87,9 @@ class ControlParams:
     field_direction: tuple[float, ...] = numbers(
         [0.0, 0.0, 1.0], 'of the field round a device without tether'
     )
+    field_lead_rad: float = bounded(
+        0.0, 0.0, 1.5, 'how far a rolling field is ahead of the field made; 0 does not look [rad]'
+    )
     force_max_n: float = bounded(1e-3, 1e-7, 1.0, 'largest magnetic force commanded [N]')
     swim_gain_hz: float = bounded(2.5, 0.1, 20.0, 'rate of approach of a device without tether')
     swim_speed_m_s: float = bounded(0.02, 1e-4, 1.0, 'its highest speed [m/s]')

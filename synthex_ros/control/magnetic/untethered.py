@@ -117,6 +117,7 @@ class UntetheredLaw:
     Attributes:
         force_n: newest force on the wall [N]; the controller sets it.
         filter: delayed filter of (position, drift, flow factor, mobility).
+        rolling: turns the field of a body that rolls in a slow field; else None.
     """
 
     def __init__(
@@ -142,9 +143,9 @@ class UntetheredLaw:
         self._wanted_own = np.zeros(3)
         self._turned: tuple[int, Array] | None = None
         self._height_m: float | None = None
-        self._field: RollingField | None = None
+        self.rolling: RollingField | None = None
         if self.rolls and self.settings.lead_max_rad:
-            self._field = RollingField(
+            self.rolling = RollingField(
                 self._direction, self._up, self.model.radius_m, self.settings.lead_max_rad
             )
 
@@ -161,8 +162,8 @@ class UntetheredLaw:
 
     def made(self, stamp_ns: int, field_t: Array) -> None:
         """Take the field that is really made at the body, shape (3,) [T], at `stamp_ns` [ns]."""
-        if self._field is not None:
-            self._field.made(stamp_ns, field_t)
+        if self.rolling is not None:
+            self.rolling.made(stamp_ns, field_t)
 
     def reopen(self) -> None:
         """Doubt the position: the next frame is believed."""
@@ -234,9 +235,9 @@ class UntetheredLaw:
         """Return the field after turning as the body was to roll since the last command."""
         if self._turned is not None:
             passed_s = min((now_ns - self._turned[0]) * 1e-9, 2 * max(interval_s, 0.05))
-            if self._field is not None:
-                self._field.turn(self._turned[1], path_m_s, passed_s, now_ns)
-                return self.settings.field_t * self._field.direction
+            if self.rolling is not None:
+                self.rolling.turn(self._turned[1], path_m_s, passed_s, now_ns)
+                return self.settings.field_t * self.rolling.direction
             turn = np.cross(self._up, self._turned[1]) / self.model.radius_m * passed_s
             self._direction = _turned(self._direction, turn)
         return self.settings.field_t * self._direction
@@ -255,7 +256,7 @@ class UntetheredLaw:
             left = np.exp(-duration_s / lag_s)
             behind = self._own - self._wanted_own
             own = self._wanted_own + lag_s / duration_s * (1 - left) * behind
-            rolled = None if self._field is None else self._field.rolled_m_s(end_ns)
+            rolled = None if self.rolling is None else self.rolling.rolled_m_s(end_ns)
             if rolled is not None:
                 own = rolled
             flow = self._known_flow(self.filter.mean[:3], (start_ns + end_ns) * 0.5e-9)

@@ -62,7 +62,7 @@ class JointLimits:
         values = np.asarray(joints, float)
         if values.shape != (len(self.names),):
             raise ValueError(f'joints must be {list(self.names)}, got shape {values.shape}')
-        if not np.all(np.isfinite(values)):
+        if not np.isfinite(values).all():
             bad = [n for n, v in zip(self.names, values, strict=True) if not np.isfinite(v)]
             raise ValueError(f'joints must be finite, got {values[~np.isfinite(values)]} in {bad}')
         return values

@@ -148,7 +148,7 @@ def as_points(points_m: ArrayLike, name: str = 'points_m') -> Array:
     if points.ndim != 2 or points.shape[1] != 3:
         hint = '; pass one point as [[x, y, z]]' if points.shape == (3,) else ''
         raise ValueError(f'{name} must have shape (N, 3), got {points.shape}{hint}')
-    if not np.all(np.isfinite(points)):
+    if not np.isfinite(points).all():
         raise ValueError(f'{name} must be finite, got NaN or infinity')
     return points
 
@@ -160,6 +160,6 @@ def as_vector(values: ArrayLike, name: str) -> Array:
         ValueError: wrong shape or not finite.
     """
     vector = np.asarray(values, float)
-    if vector.shape != (3,) or not np.all(np.isfinite(vector)):
+    if vector.shape != (3,) or not np.isfinite(vector).all():
         raise ValueError(f'{name} must be three finite numbers, got {vector.tolist()}')
     return vector

@@ -31,6 +31,8 @@ class DrivenDevice:
 
     def __init__(self, plant: Device, start: ArrayLike, max_age_s: float, enabled: bool) -> None:
         self._plant, self._start = plant, np.asarray(start, float)
+        # asked once: a protocol is compared member by member
+        self._magnetic = plant if isinstance(plant, MagneticDevice) else None
         self._guard = CommandGuard(plant.limits, max_age_s=max_age_s)
         self.enabled, self.fault = enabled, ''
         self.reset()
@@ -48,12 +50,12 @@ class DrivenDevice:
     @property
     def is_magnetic(self) -> bool:
         """Whether a field moves the device."""
-        return isinstance(self._plant, MagneticDevice)
+        return self._magnetic is not None
 
     @property
     def wall_force_n(self) -> float:
         """Largest force on the vessel wall in the last step; 0 where none is known [N]."""
-        return self._plant.wall_force_n if isinstance(self._plant, MagneticDevice) else 0.0
+        return 0.0 if self._magnetic is None else self._magnetic.wall_force_n
 
     def set_source(self, source: FieldSource | None) -> None:
         """Set what makes the field from now on, None for no field.
@@ -61,9 +63,9 @@ class DrivenDevice:
         Raises:
             ValueError: no field moves the device.
         """
-        if not isinstance(self._plant, MagneticDevice):
+        if self._magnetic is None:
             raise ValueError(f'no field moves a device with joints {list(self.names)}')
-        self._plant.set_source(source)
+        self._magnetic.set_source(source)
 
     @property
     def rejections(self) -> dict[str, int]:

@@ -131,6 +131,18 @@ def test_the_field_is_that_of_the_magnet_in_the_hand():
     np.testing.assert_allclose(kinematic[:, :3], arm.field_t(points), rtol=1e-12)
 
 
+def test_the_field_moves_with_the_hand():
+    arm, points = MagnetArm(), np.array([[0.1, 0.02, 0.05], [0.0, 0.0, 0.0]])
+    fields = [arm.field_t(points)]
+    arm.command(HOME + 0.2)
+    arm.step(0.2)
+    fields.append(arm.field_t(points))
+    np.testing.assert_allclose(fields[1], arm.magnet.field_t(points), rtol=1e-12)
+    assert np.abs(fields[1] - fields[0]).max() > 1e-5
+    arm.reset()
+    np.testing.assert_allclose(arm.field_t(points), fields[0], rtol=1e-12)
+
+
 def test_starts_and_sizes_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match='inside the distance limit'):
         MagnetArm().reset(HOME + np.array([0, 1.2, 0, 0, 0, 0, 0]))

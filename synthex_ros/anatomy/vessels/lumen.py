@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from synthex_ros.anatomy.vessels.distance import surface_points
-from synthex_ros.anatomy.vessels.lumen_kernels import nearest_on_bend, sample_points
+from synthex_ros.anatomy.vessels.lumen_kernels import nearest_on_bend, room_in_tube, sample_points
 from synthex_ros.geometry import check_pose, transform_points
 
 Array = NDArray[np.float64]
@@ -151,12 +151,7 @@ class TubeLumen:
     def signed_distance_m(self, points_m: ArrayLike) -> tuple[Array, Array]:
         """Return room to the wall [m], (N,), and unit inward normal, (N, 3); see `Lumen`."""
         points = np.atleast_2d(np.asarray(points_m, float))
-        to_axis = self._nearest_axis_m(points) - points
-        off_axis = np.linalg.norm(to_axis, axis=1)
-        normal = np.divide(
-            to_axis, off_axis[:, None], out=np.zeros_like(points), where=off_axis[:, None] > 1e-12
-        )
-        return self.radius_m - off_axis, normal
+        return room_in_tube(points, self._nearest_axis_m(points), self.radius_m)
 
     def axis_m(self, arc_m: ArrayLike) -> Array:
         """Return points of the axis, shape (..., 3) [m], at arc lengths from `start_m` [m]."""

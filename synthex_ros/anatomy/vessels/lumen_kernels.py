@@ -143,3 +143,22 @@ def nearest_on_bend(points, start, direction, towards, bend_radius, bend):
                     straight = before * direction[k] + after * leaving[k]
                     out[n, k] = start[k] + bent + straight
     return out
+
+
+@nb.njit(cache=True)
+def room_in_tube(points, nearest, radius):
+    """Return room to the wall, (N,) [m], and unit inward normals, (N, 3); zero on the axis.
+
+    Args:
+        points: where, shape (N, 3) [m].
+        nearest: nearest points of the axis, shape (N, 3) [m].
+        radius: of the tube [m].
+    """
+    room, normal = np.empty(len(points)), np.zeros((len(points), 3))
+    for n in range(len(points)):
+        x, y, z = nearest[n] - points[n]
+        off = math.sqrt(x * x + y * y + z * z)
+        room[n] = radius - off
+        if off > 1e-12:
+            normal[n, 0], normal[n, 1], normal[n, 2] = x / off, y / off, z / off
+    return room, normal

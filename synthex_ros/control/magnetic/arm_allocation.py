@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 
 REACHED, LIMITED, UNREACHABLE = 'reached', 'limited', 'unreachable'
 _DISPLACEMENT_M, _TURN_RAD = 1e-4, 1e-3
+_EYE = np.eye(3)
 
 
 @dataclass(frozen=True)
@@ -263,13 +264,13 @@ class ArmAllocator:
             made_t: field that the magnet makes at the device with them, shape (3,) [T].
         """
         position, axis = self.arm.magnet(joints)
-        steps = _DISPLACEMENT_M * np.vstack([np.eye(3), -np.eye(3)])
+        steps = _DISPLACEMENT_M * np.vstack([_EYE, -_EYE])
         # moving the magnet is moving the point the other way
         shifted = self.arm.magnet_field(position, axis, wish.point_m - steps)
         by_place = (shifted[:3] - shifted[3:]).T / (2 * _DISPLACEMENT_M)
         by_turn = np.zeros((8, 3))
-        for k, turn in enumerate(np.eye(3)):
-            swing = np.cross(turn, axis)
+        swings = np.cross(_EYE, axis)
+        for k, (turn, swing) in enumerate(zip(_EYE, swings, strict=True)):
             if np.linalg.norm(swing) < 1e-9:
                 continue
             ends = [

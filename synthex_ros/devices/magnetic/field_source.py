@@ -34,7 +34,7 @@ def split(values: Array) -> tuple[Array, Array]:
     Raises:
         ValueError: a value is not finite, the point lies on a source.
     """
-    if not np.all(np.isfinite(values)):
+    if not np.isfinite(values).all():
         raise ValueError(
             'the field is infinite at a point that lies on its source; move the point'
         )

@@ -18,6 +18,7 @@ from synthex_ros.devices.continuum.drives import RateLimitedDrives
 from synthex_ros.devices.magnetic.arm_kinematics import AXES, MAGNET_AXIS, ArmKinematics
 from synthex_ros.devices.magnetic.arm_parameters import JOINT_NAMES, ArmParameters
 from synthex_ros.devices.magnetic.cylinder import CylinderMagnet
+from synthex_ros.devices.magnetic.field_source import split
 from synthex_ros.joints import JointLimits
 
 Array = NDArray[np.float64]
@@ -99,6 +100,7 @@ class MagnetArm:
         self._model = mujoco.MjModel.from_xml_string(arm_xml(self.parameters))
         self._data = mujoco.MjData(self._model)
         self._drives = RateLimitedDrives(self.parameters.limits)
+        self._magnet_now: tuple[Array, Array] | None = None
         self.reset()
 
     @property
@@ -134,11 +136,13 @@ class MagnetArm:
 
     def field_t(self, points_m: ArrayLike) -> Array:
         """Return the magnet's field [T], shape (N, 3), at points in `world`, shape (N, 3) [m]."""
-        return self.magnet.field_t(points_m)
+        return self.field_and_gradient(points_m)[0]
 
     def field_and_gradient(self, points_m: ArrayLike) -> tuple[Array, Array]:
         """Return the magnet's field [T], shape (N, 3), and gradient [T/m], shape (N, 5)."""
-        return self.magnet.field_and_gradient(points_m)
+        if self._magnet_now is None:
+            self._magnet_now = self.kinematics.magnet(self._data.qpos)
+        return split(self.kinematics.magnet_field(*self._magnet_now, points_m))
 
     def command(self, joints: ArrayLike) -> Array:
         """Set the set-point, shape (7,) [rad]; return what was accepted after the travel limits.
@@ -178,6 +182,7 @@ class MagnetArm:
         self._data.ctrl[:] = start
         mujoco.mj_forward(self._model, self._data)
         self._elapsed_s, self._steps, self._stopped = 0.0, 0, False
+        self._magnet_now = None
 
     def step(self, duration_s: float) -> ArmState:
         """Advance simulated time by `duration_s` [s] and return the new state.
@@ -200,6 +205,7 @@ class MagnetArm:
     def _advance(self) -> None:
         if self._steps % _GUARD_EVERY == 0:
             self._guard()
+        self._magnet_now = None
         self._data.ctrl[:] = self._drives.step(TIMESTEP_S)
         mujoco.mj_step(self._model, self._data)
 

@@ -178,6 +178,31 @@ def test_a_fold_is_over_when_the_tip_is_straight_again_and_not_before():
     assert sight.behind is None
 
 
+@pytest.mark.parametrize('length_m', [0.0, 0.005, 0.02, 0.035])
+def test_a_line_too_short_to_tell_directions_is_done_without(length_m):
+    """The directions of the path stand in for those that the line does not show."""
+    end = line_end(hook(0), length_m)
+    sight = WireSight()
+    sight.see(hook(40))
+    sight.see(end)
+    assert (sight.tip is not None) == (length_m > 0.01)
+    assert sight.behind is None
+    path, tip = LumenPath(branching_path()), np.array([0.0, 0.0, 0.04])
+    path.locate(tip)
+    field = LumenSteering(WIRE, FIELDS).field(path, tip, sight, 0, 1.0, 0.07)[1]
+    assert np.all(np.isfinite(field))
+    assert math.degrees(math.atan2(np.hypot(*field[:2]), field[2])) < 20
+
+
+def test_a_line_without_points_or_with_nan_says_nothing():
+    assert line_end(np.zeros((0, 3)), 0.06).shape == (0, 3)
+    for line in (np.zeros((0, 3)), np.zeros((1, 3)), np.full((9, 3), np.nan)):
+        sight = WireSight()
+        sight.see(hook(30))
+        sight.see(line)
+        assert sight.tip is sight.behind is sight.body_m is None
+
+
 def steered(line, at_m, **more):
     """Return the field for a wire with this line, moved so that its tip is at a point."""
     path, sight = LumenPath(branching_path()), WireSight()

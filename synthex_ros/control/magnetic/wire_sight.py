@@ -34,6 +34,8 @@ def point_behind(line_m: Array, distance_m: float) -> Array | None:
 def line_end(line_m: Array, length_m: float) -> Array:
     """Return the points of a line in the last `length_m` [m], shape (K, 3)."""
     back = np.asarray(line_m, float)[::-1]
+    if len(back) == 0:
+        return back
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(back, axis=0), axis=1))])
     return back[arc <= length_m][::-1]
 

@@ -25,7 +25,7 @@ _BARRIER = -1.0
 _PROFILE_STEP_PX = 0.5
 _PROFILE_PX = np.arange(-3.0, 3.25, _PROFILE_STEP_PX)
 _BLIND, _HELD = 1e-3, 1e7
-_MOST_PIECES = 16
+_MOST_PIECES, _MOST_SHARE = 16, 0.1
 _DETOUR = 1.1
 """A way over cells is up to so much longer than the curve that it follows."""
 
@@ -75,7 +75,7 @@ def trace_wire(
     """Return the last stretch of a wire from its back to the tip, shape (N, 2) (u, v) [px].
 
     It ends sooner where the wire leaves the image or is not seen any more; fewer than two points
-    mean that there is no wire at the tip.
+    mean that there is no wire at the tip, or that a tenth of its surroundings is taken for wire.
 
     Args:
         mask: probability of the wire, shape (rows, columns), float32.
@@ -88,7 +88,7 @@ def trace_wire(
     tip = np.asarray(tip_px, float)
     corner, part = _around(mask, tip, length_px)
     wire = np.clip((_coarse(part) - rules.faint) / (rules.clear - rules.faint), 0, 1)
-    if wire.size == 0 or not np.any(wire):
+    if wire.size == 0 or not 0 < np.mean(wire > 0.5) < _MOST_SHARE:
         return np.zeros((0, 2))
     corner, wire = _cropped(corner, wire)
     start = _nearest(wire, (tip - corner) / _CELL_PX, rules.start_px / _CELL_PX)

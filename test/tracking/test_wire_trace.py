@@ -106,6 +106,7 @@ def test_without_a_wire_at_the_tip_there_is_no_line():
     assert len(trace_wire(empty, (200.0, 200.0), LENGTH_PX)) == 0
     assert len(trace_wire(mask_of(), (20.0, 20.0), LENGTH_PX)) == 0
     assert len(trace_wire(mask_of(), (-30.0, 600.0), LENGTH_PX)) == 0
+    assert len(trace_wire(np.ones((SIZE, SIZE), np.float32), (200.0, 200.0), LENGTH_PX)) == 0
 
 
 def test_settings_that_make_no_sense_are_refused():

@@ -3,8 +3,9 @@
 The wire went in at a known entry, by a known length, along one of few routes. Each place on each
 route that lies on the tip's ray is a candidate; it is weighed by how the rest of the wire in the
 image follows that route, by the length, and by the depth of the frames before. The tip is put on
-its ray where that passes the middle of the vessel. Its depth is as uncertain as a point of a disc
-of the vessel's size, and more where another candidate is nearly as good.
+its ray where that passes the middle of the vessel. A wire lies at the wall, on whichever side: its
+depth is as uncertain as that of a point of a circle, the radius over the root of two, and more
+where another candidate is nearly as good.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class RouteDepth:
         # the wider a vessel, the less likely is any one place across it
         widths = 2 * np.log(route.radius_m[index])
         cost = sum_of_squares + float(widths[0] + rules.line_weight * widths.mean())
-        sigma = route.radius_m[tip] / 2 / max(shown.steepness[tip], _LEAST_SINE)
+        sigma = route.radius_m[tip] / np.sqrt(2) / max(shown.steepness[tip], _LEAST_SINE)
         depth = _on_ray(shown, index[:1], view, line_px[:1])[0]
         return _Candidate(shown, index, float(depth), float(sigma), sum_of_squares, cost)
 

@@ -75,7 +75,7 @@ def test_a_wire_at_the_wall_is_missed_by_no_more_than_the_radius_and_the_covaria
         assert abs(deep(found.line_world_m[-1]) - deep(wire[-1])) < 1.2 * RADIUS_M
         assert error @ np.linalg.solve(found.covariance_m2, error) < 9
         ray = VIEW.rays_world(VIEW.project(wire[-1]))
-        assert depth_sigma_m(found.covariance_m2, ray) >= 0.95 * RADIUS_M / 2
+        assert depth_sigma_m(found.covariance_m2, ray) >= 0.95 * RADIUS_M / np.sqrt(2)
         shared = found.covariance_m2 - found.shared_m2
         assert np.linalg.eigvalsh(shared).min() > 0
 

@@ -35,6 +35,9 @@ TRACKED = {
 DETECTED = {'sphere': 'sphere', 'droplet': 'sphere', 'soft_robot': 'soft_robot'}
 """Class of a detector for each device without tether; a droplet is all but a sphere."""
 
+# The tip of a wire, two pixels wide, scores lower than that of a tube.
+_WIRE_REGION_SCORE = 0.65
+
 # How the uncertainty of the total bend is shared: common to all notches, falling off, uneven.
 _GRADIENT_PART = 0.65
 _WAVINESS_PART = 0.33
@@ -140,7 +143,7 @@ def build_wire_tracker(params: TrackerParams, model: TrackerModel) -> tuple[Wire
         entry[:3, 3],
         build_filter(params),
         WireSettings(params.min_score, params.tip_sigma_px, params.line_length_m),
-        regions=build_regions(params),
+        regions=build_regions(params, _WIRE_REGION_SCORE),
     )
     return tracker, parked_m
 
@@ -157,11 +160,17 @@ def build_filter(params: TrackerParams) -> PointFilter:
     return PointFilter(rules, build_motion(params))
 
 
-def build_regions(params: TrackerParams) -> RegionChooser | None:
-    """Return which parts of frames are looked at, None for whole frames."""
+def build_regions(params: TrackerParams, min_score: float = 0.8) -> RegionChooser | None:
+    """Return which parts of frames are looked at, None for whole frames.
+
+    Args:
+        params: whether, and how often the whole frame all the same.
+        min_score: landmarks below it in a part have the whole frame looked at.
+    """
     if not params.roi_mode:
         return None
-    return RegionChooser(RegionSettings(full_every=params.roi_full_every))
+    min_score = max(min_score, params.min_score)
+    return RegionChooser(RegionSettings(full_every=params.roi_full_every, min_score=min_score))
 
 
 def build_motion(params: TrackerParams) -> Motion:

@@ -55,6 +55,7 @@ class Environment:
         self.world_from_base = (
             np.eye(4) if world_from_base is None else check_pose(world_from_base)
         )
+        self._moved: tuple[object, Array, Lumen | None] | None = None
 
     def field(self, points_m: Array) -> tuple[Array, Array]:
         """Return field, (N, 3) [T], and gradient matrices, (N, 3, 3) [T/m], at base points."""
@@ -68,6 +69,9 @@ class Environment:
         """Return room to the wall, (N,) [m], and inward normals, (N, 3), at base points."""
         if self.lumen is None:
             return np.full(len(points_m), OPEN_ROOM_M), np.zeros((len(points_m), 3))
+        own = self._lumen_in_base()
+        if own is not None:
+            return own.signed_distance_m(points_m)
         distance, normal = self.lumen.signed_distance_m(self._world(points_m))
         return distance, normal @ self.world_from_base[:3, :3]
 
@@ -84,6 +88,16 @@ class Environment:
             return None
         radius, axis = self.flow.vessel(self._world(points_m))
         return radius, axis @ self.world_from_base[:3, :3]
+
+    def _lumen_in_base(self) -> Lumen | None:
+        """Return the lumen in the base's frame, moved once; None if it cannot be moved."""
+        lumen, pose = self.lumen, self.world_from_base
+        known = self._moved
+        if known is None or known[0] is not lumen or known[1] is not pose:
+            moved = getattr(lumen, 'moved', None)
+            own = None if moved is None else moved(np.linalg.inv(pose))
+            known = self._moved = lumen, pose, own
+        return known[2]
 
     def _world(self, points_m: Array) -> Array:
         return transform_points(self.world_from_base, points_m)

@@ -7,13 +7,19 @@ joined as the rod goes in or out, so inserted length is exact and nothing jumps 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.devices.magnetic.rod_kernels import newton_step, tangents, transported_sides
+from synthex_ros.devices.magnetic.rod_kernels import (
+    newton_step,
+    tangents,
+    touching,
+    transported_sides,
+)
 
 Array = NDArray[np.float64]
 FieldAt = Callable[[Array], tuple[Array, Array]]
@@ -242,18 +248,18 @@ class Rod:
             turns[1:] = parts.curvature[1:, None] * sides
         flux = self._magnetic_load(field_at)
         room, inward = np.full(2 * count, 1.0), np.zeros((2 * count, 3))
-        trail = np.zeros(3 * count + 1)
+        trail, places = np.zeros(3 * count + 1), np.empty((2 * count, 3))
         for self.iterations in range(1, MAX_ITERATIONS + 1):
             if room_at is not None:
-                middles = (self.nodes_m[:-1] + self.nodes_m[1:]) / 2
-                room, inward = room_at(np.concatenate([self.nodes_m[:-1], middles]))
+                touching(self.nodes_m, places)
+                room, inward = room_at(places)
             move = newton_step(
                 self.nodes_m, start, parts.rest, parts.axial, parts.bending, turns, CLAMP,
                 parts.moment, flux, parts.drag, self.load_n, room, inward, parts.radius,
                 parts.wall, around.friction, around.slip_m_s, duration_s, LONGEST_MOVE_M,
                 self.contact_n, self.friction_n, trail,
             )  # fmt: skip
-            if not np.isfinite(move):
+            if not math.isfinite(move):
                 raise FloatingPointError(
                     'the rod became unstable; shorten the time step or lower the field'
                 )

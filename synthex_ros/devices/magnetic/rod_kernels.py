@@ -39,6 +39,16 @@ def tangents(nodes, out, lengths):
 
 
 @nb.njit(cache=True)
+def touching(nodes, places):
+    """Write where walls are felt: the free nodes and the middles of the elements, (2 n, 3) [m]."""
+    count = nodes.shape[0] - 1
+    for i in range(count):
+        for a in range(3):
+            places[i, a] = nodes[i, a]
+            places[count + i, a] = (nodes[i, a] + nodes[i + 1, a]) / 2
+
+
+@nb.njit(cache=True)
 def _elements(count, rest, unit, lengths, axial, moment, field, gradient, matrix):
     """Add stretch and the magnetic energy of the elements."""
     for e in range(count):

@@ -101,6 +101,8 @@ MATERIALS = MaterialRegistry(
         'ndfeb': Material(((1.0, 'Nd2Fe14B'),), 7.5),
         'csi': Material(((1.0, 'CsI'),), 4.51),
         'pebax': Material(((1.0, 'C12H23NO'),), 1.01),
+        # Jackets of guidewires: 60 % of tungsten powder by weight, so that they are seen.
+        'tungsten_filled_pebax': Material(((0.6, 'W'), (0.4, 'C12H23NO')), 2.34),
         'silicone': Material(((1.0, 'C2H6OSi'),), 1.1),
         # 20 % of NdFeB powder by volume in silicone, and 6 % of magnetite in a light oil.
         'ndfeb_silicone': Material(((0.6303, 'Nd2Fe14B'), (0.3697, 'C2H6OSi')), 2.38),

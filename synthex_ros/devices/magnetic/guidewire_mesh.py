@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 DRAWN_STEP_M = 2e-3
 SHAFT_M = 0.050
 """Length drawn behind the entry."""
-CORE, JACKET, MARKER, MAGNET = 'nitinol', 'pebax', 'platinum_iridium', 'ndfeb'
+CORE, JACKET, MARKER, MAGNET = 'nitinol', 'tungsten_filled_pebax', 'platinum_iridium', 'ndfeb'
 FILLED_JACKET = 'ndfeb_silicone'
 
 

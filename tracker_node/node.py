@@ -90,7 +90,8 @@ class TrackerNode(ManagedNode):
 
     def _detector_backend(self, detector: PitchedDetector, name: str) -> DetectorBackend:
         landmarks = device_kind(self.params.device).landmark_names
-        self.publisher.names(class_names(self.params.device), landmarks)
+        gate = self.params.min_score
+        self.publisher.names(class_names(self.params.device), landmarks, gate)
         return DetectorBackend(self._wiring(len(landmarks)), detector, name)
 
     def _wiring(self, landmark_count: int) -> Wiring:

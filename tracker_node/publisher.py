@@ -10,10 +10,11 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Path
 from numpy.typing import ArrayLike, NDArray
 from sensor_msgs.msg import Image, PointCloud2
-from std_msgs.msg import String
+from std_msgs.msg import Float64, String
 
 from synthex_ros.ros import messages, qos, topics
 from synthex_ros.ros.managed_node import ManagedNode
+from synthex_ros.tracking.landmarks import NCC_GATE
 from tracker_node.params import TrackerParams
 
 
@@ -34,11 +35,21 @@ class TrackerPublisher:
         self._landmarks = node.advertise(PointCloud2, topics.LANDMARKS, qos.STATE)
         self._class_names = node.advertise(String, topics.CLASS_NAMES, qos.LATCHED)
         self._landmark_names = node.advertise(String, topics.LANDMARK_NAMES, qos.LATCHED)
+        self._score_gate = node.advertise(Float64, topics.SCORE_GATE, qos.LATCHED)
 
-    def names(self, classes: Sequence[str], landmarks: Sequence[str]) -> None:
-        """Publish the names of class ids and landmark ids, latched, as JSON lists."""
+    def names(
+        self, classes: Sequence[str], landmarks: Sequence[str], score_gate: float = NCC_GATE
+    ) -> None:
+        """Publish, latched, what class ids and landmark ids are called and when one is found.
+
+        Args:
+            classes: names of the classes, background first.
+            landmarks: names of the landmarks.
+            score_gate: score above which reports count a landmark as found.
+        """
         self._class_names.publish(String(data=json.dumps(list(classes))))
         self._landmark_names.publish(String(data=json.dumps(list(landmarks))))
+        self._score_gate.publish(Float64(data=float(score_gate)))
 
     def mask(self, stamp_ns: int, labels: NDArray[np.uint8]) -> None:
         """Publish class ids, shape (rows, columns)."""

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+from synthex_ros.tracking.landmarks import NCC_GATE
 
-GATE_NCC = 0.9
-"""A landmark counts as detected above this template correlation (SyntheX, evaluation code)."""
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class LandmarkErrors:
     object_mm: Array
     visible: NDArray[np.bool_]
     detected: NDArray[np.bool_]
-    gate: float = GATE_NCC
+    gate: float = NCC_GATE
 
     @property
     def detection_rate(self) -> float:
@@ -98,7 +97,7 @@ class LandmarkErrors:
     @property
     def gate_name(self) -> str:
         """What the gate is called in tables and charts."""
-        kind = 'NCC' if self.gate == GATE_NCC else 'score'
+        kind = 'NCC' if self.gate == NCC_GATE else 'score'
         return f'{kind} > {self.gate:g}'
 
     def gated(self, errors: Array) -> Array:
@@ -112,7 +111,7 @@ def landmark_errors(
     pixel_pitch_m: float,
     magnification: ArrayLike,
     shape_px: tuple[int, int],
-    gate: float = GATE_NCC,
+    gate: float = NCC_GATE,
 ) -> LandmarkErrors:
     """Compare found landmarks with the truth.
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.evaluation.metrics import GATE_NCC, Array, LandmarkErrors, dice
+from synthex_ros.evaluation.metrics import NCC_GATE, Array, LandmarkErrors, dice
 from synthex_ros.evaluation.model_data import DatasetError, Fit, Sample
 from synthex_ros.learning.coco import encoded
 
@@ -171,7 +171,7 @@ def frame_result(sample: Sample, finding: Finding) -> FrameResult:
     )
 
 
-def errors_of(results: Sequence[FrameResult], gate: float = GATE_NCC) -> LandmarkErrors:
+def errors_of(results: Sequence[FrameResult], gate: float = NCC_GATE) -> LandmarkErrors:
     """Return the landmark errors of frames, which may differ in pixel pitch."""
     truth, found = (np.stack([getattr(r, name) for r in results]) for name in ('truth', 'found'))
     visible = truth[..., 2] >= 2

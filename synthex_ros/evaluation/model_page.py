@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from synthex_ros import __version__
 from synthex_ros.evaluation.charts import BLUE, PINK, svg_figure
-from synthex_ros.evaluation.metrics import GATE_NCC, percentile
+from synthex_ros.evaluation.metrics import NCC_GATE, percentile
 from synthex_ros.evaluation.model_evaluation import Finding, FrameResult, errors_of
 from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.preview import caption, contact_sheet, labelled_picture
@@ -84,7 +84,7 @@ def _cards(
     cards = [
         _card(
             'Landmark errors',
-            f'On the detector, at the device and in the image; gated: NCC above {GATE_NCC:g}. '
+            f'On the detector, at the device and in the image; gated: NCC above {NCC_GATE:g}. '
             '95 % intervals of the mean. SyntheX: cadaver images, gated.',
             _error_table(values),
             wide=True,
@@ -212,7 +212,7 @@ def distribution_chart(results: Sequence[FrameResult]) -> str | None:
         high = max(percentile(errors.detector_mm, 97) * 1.3, 0.5)
         for label, sample, colour in (
             ('all', errors.detector_mm, BLUE),
-            (f'NCC > {GATE_NCC:g}', errors.gated(errors.detector_mm), PINK),
+            (f'NCC > {NCC_GATE:g}', errors.gated(errors.detector_mm), PINK),
         ):
             kept = np.sort(sample[np.isfinite(sample)])
             part = 100 * np.arange(1, len(kept) + 1) / max(int(errors.visible.sum()), 1)
@@ -244,7 +244,7 @@ def gallery_sheet(
             if not np.isfinite([u, v]).all():
                 continue
             at = (round(u), round(v))
-            if score > GATE_NCC:
+            if score > NCC_GATE:
                 cv2.circle(picture, at, 9, _FOUND, 1, cv2.LINE_AA)
             else:
                 cv2.drawMarker(picture, at, _FOUND, cv2.MARKER_TILTED_CROSS, 8, 1)

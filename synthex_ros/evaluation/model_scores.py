@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from synthex_ros.evaluation.metrics import GATE_NCC, Summary, summarize
+from synthex_ros.evaluation.metrics import NCC_GATE, Summary, summarize
 from synthex_ros.evaluation.model_evaluation import FrameResult, errors_of
 
 Values = dict[str, Any]
@@ -43,7 +43,7 @@ def score_values(results: Sequence[FrameResult], names: Sequence[str]) -> Values
         'landmark_error_mean_mm': finite(summarize(errors.detector_mm).mean),
         'detection_rate': finite(errors.detection_rate),
         'dice_mean': finite(summarize(overlap).mean),
-        'gate_ncc': GATE_NCC,
+        'gate_ncc': NCC_GATE,
         'detection': share(int(errors.detected.sum()), int(errors.visible.sum())),
         'errors': {
             name: {'all': plain(summarize(every)), 'gated': plain(summarize(gated))}
@@ -114,7 +114,7 @@ def landmark_counts(results: Sequence[FrameResult], index: int) -> Values:
     A hidden one is labelled but not visible: cut by a blade, at the border or behind metal.
     """
     level = np.array([r.truth[index, 2] for r in results])
-    claimed = np.array([r.found[index, 2] > GATE_NCC for r in results])
+    claimed = np.array([r.found[index, 2] > NCC_GATE for r in results])
     seen, hidden, absent = level >= 2, level == 1, level == 0
     return {
         'found': int((seen & claimed).sum()),
@@ -128,7 +128,7 @@ def landmark_counts(results: Sequence[FrameResult], index: int) -> Values:
 def false_alarms(results: Sequence[FrameResult]) -> Values:
     """Return how many frames without a device show a landmark, or a mask, to the model."""
     empty = [r for r in results if not r.has_device]
-    claims = sum(bool((r.found[:, 2] > GATE_NCC).any()) for r in empty)
+    claims = sum(bool((r.found[:, 2] > NCC_GATE).any()) for r in empty)
     masks = sum(r.pixels[1] >= FALSE_ALARM_PX for r in empty)
     return {'landmark': share(claims, len(empty)), 'mask': share(masks, len(empty))}
 
@@ -189,7 +189,7 @@ def badness_mm(result: FrameResult) -> float:
     """Return how bad a frame is: its greatest landmark error, and 100 mm for a false alarm."""
     errors = errors_of([result])
     worst = float(np.nanmax(errors.detector_mm)) if errors.visible.any() else 0.0
-    claimed_absent = (result.truth[:, 2] == 0) & (result.found[:, 2] > GATE_NCC)
+    claimed_absent = (result.truth[:, 2] == 0) & (result.found[:, 2] > NCC_GATE)
     return worst + 100.0 * bool(claimed_absent.any()) + 10.0 * (1 - result.dice)
 
 

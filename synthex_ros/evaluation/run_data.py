@@ -20,7 +20,7 @@ from synthex_ros.evaluation.message_arrays import (
     position,
     stamp_ns,
 )
-from synthex_ros.evaluation.metrics import GATE_NCC, Array, dice
+from synthex_ros.evaluation.metrics import NCC_GATE, Array, dice
 from synthex_ros.geometry import ProjectionGeometry, View
 
 IMAGE, INFO, POSE, EXPOSURE = 'carm/image_raw', 'carm/camera_info', 'carm/pose', 'carm/exposure'
@@ -138,7 +138,7 @@ class RunData:
     goals: list[Goal]
     camera_info: Any | None
     custom: dict[str, str]
-    score_gate: float = GATE_NCC
+    score_gate: float = NCC_GATE
 
     def exposure(self, key: str) -> Array:
         """Return one column of the exposures, shape (N,)."""
@@ -187,7 +187,7 @@ class _Loader:
         self.dice = _Collector()
         self.goals: dict[tuple, Goal] = {}
         self.camera_info: Any | None = None
-        self.score_gate = GATE_NCC
+        self.score_gate = NCC_GATE
         self._masks: dict[int, tuple[str, tuple[int, int], bytes]] = {}
         self.handlers = {
             IMAGE: self._image,

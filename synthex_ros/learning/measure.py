@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.learning.dataset import FrameSet
-from synthex_ros.tracking.landmarks import decode
+from synthex_ros.tracking.landmarks import NCC_GATE, decode
 from synthex_ros.tracking.metadata import ModelMetadata
 from synthex_ros.tracking.model import Prediction
 
-NCC_GATE = 0.9
 _DICE_SMOOTHING = 1e-4
 
 

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from synthex_ros.tracking.metadata import ModelMetadata
 
+NCC_GATE = 0.9
+"""Score above which a landmark counts as found where networks are compared (SyntheX)."""
+
 MINIMUM_PEAK = 0.1
 """Fitted peaks below this part of a full Gaussian are no landmark, whatever their shape."""
 

@@ -74,9 +74,10 @@ def test_tip_is_where_it_is_and_its_covariance_says_so(bench):
 
 
 def test_names_are_latched(bench):
-    bench.until(lambda: len(bench.names) == 2)
+    bench.until(lambda: len(bench.names) == 3)
     assert json.loads(bench.names[topics.LANDMARK_NAMES]) == ['base', 'tip']
     assert json.loads(bench.names[topics.CLASS_NAMES]) == ['background', 'continuum_manipulator']
+    assert bench.names[topics.SCORE_GATE] == 0.9
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_wire_in_a_tube_is_placed_in_it(bench):
     line, _ = messages.from_path(bench.heard[topics.CENTERLINE][-1])
     assert np.linalg.norm(line[-1] - line[0]) == pytest.approx(0.05, abs=0.004)
     assert line[-1, 2] > line[0, 2]
-    bench.until(lambda: len(bench.names) == 2)
+    bench.until(lambda: len(bench.names) == 3)
     assert json.loads(bench.names[topics.LANDMARK_NAMES]) == ['marker', 'tip']
     assert bench.report()[0].message == 'tracking'
 

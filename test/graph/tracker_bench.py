@@ -9,7 +9,7 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Path
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image, JointState, PointCloud2
-from std_msgs.msg import String
+from std_msgs.msg import Float64, String
 
 from synthex_ros.devices.continuum.parameters import JOINT_NAMES
 from synthex_ros.geometry import CArm
@@ -61,9 +61,13 @@ class Bench:
         self.node.create_subscription(
             DiagnosticArray, topics.DIAGNOSTICS, self.diagnostics.append, qos.EVENTS
         )
-        for topic in (topics.CLASS_NAMES, topics.LANDMARK_NAMES):
+        for kind, topic in (
+            (String, topics.CLASS_NAMES),
+            (String, topics.LANDMARK_NAMES),
+            (Float64, topics.SCORE_GATE),
+        ):
             self.node.create_subscription(
-                String, topic, lambda m, t=topic: self.names.update({t: m.data}), qos.LATCHED
+                kind, topic, lambda m, t=topic: self.names.update({t: m.data}), qos.LATCHED
             )
 
     def _keeper(self, topic):

@@ -106,6 +106,44 @@ def test_a_tip_in_another_vessel_is_drawn_back_until_it_is_on_its_way_again():
     assert path.arc_m < strayed_m - 7e-3
 
 
+def test_a_tip_that_strays_before_a_mouth_is_drawn_back():
+    """Within 50 mm of the next mouth, too: a fork on the way there is none."""
+    path, feeder = LumenPath(branching_path(narrow_m=0.006)), Feeder(FeedSettings())
+    for z in np.arange(0.0, 0.06, 1e-3):
+        path.locate(np.array([0.0, 0.0, z]))
+    assert path.mouth is not None
+    assert not path.missed
+    for aside in np.arange(0.0, 0.02, 1e-3):
+        path.locate(np.array([aside, 0.0, 0.06]))
+    assert path.missed
+    assert feeder.speed_m_s(path, 0.06, 0.0, 0.0) < 0
+    for z in np.arange(0.06, 0.04, -1e-3):
+        path.locate(np.array([0.0, 0.0, z]))
+    assert not path.missed
+
+
+def test_in_a_narrow_vessel_the_tip_that_is_seen_is_turned():
+    radii = {'wide': 6e-3, 'narrow': 3.5e-3}
+    line = np.linspace([0, 0, 0], [0, 0, 0.1], 101)
+    for name, radius in radii.items():
+        path = LumenPath(plan_along(line, np.full(101, radius), ['a'] * 101, PlannerSettings()))
+        path.locate(line[50])
+        assert path.in_branch is (name == 'narrow')
+
+
+def test_a_tip_that_cannot_be_turned_to_its_aim_is_drawn_back():
+    """It does not wait for ever: feeding stops while it looks elsewhere."""
+    path, settings = LumenPath(branching_path()), FeedSettings()
+    path.locate(path.path.at(0.12))
+    feeder = Feeder(settings)
+    speeds = [
+        feeder.speed_m_s(path, 0.12, 0.0, 0.0, tip_off_rad=2.0)
+        for _ in range(settings.stuck_commands + 1)
+    ]
+    assert speeds[:-1] == [0.0] * settings.stuck_commands
+    assert speeds[-1] < 0
+
+
 def test_a_wire_that_lies_in_a_loop_is_drawn_straight():
     path, settings = LumenPath(branching_path()), FeedSettings()
     path.locate(np.array([0.0, 0.0, 0.02]))

@@ -102,7 +102,7 @@ class Feeder:
             return back_m_s
         if path.arrived or path.waiting:
             return 0.0
-        caught = self._is_caught(place, field_off_rad)
+        caught = self._is_caught(place, field_off_rad, tip_off_rad)
         if caught or force_n >= self._settings.warn_force_n:
             self._draw_back(place)
             return back_m_s
@@ -176,10 +176,11 @@ class Feeder:
         """Let what was drawn back be fed again before the tip counts as caught."""
         self._fed_at_best_m = place.insertion_m + self._settings.draw_back_m
 
-    def _is_caught(self, place: _Place, field_off_rad: float) -> bool:
-        """Tell whether the tip was fed, or waited for the field, too long without getting on."""
+    def _is_caught(self, place: _Place, field_off_rad: float, tip_off_rad: float) -> bool:
+        """Tell whether the tip was fed, or waited to be turned, too long without getting on."""
         settings = self._settings
-        self._stuck = self._stuck + 1 if field_off_rad >= settings.field_off_rad else 0
+        waits = field_off_rad >= settings.field_off_rad or self._looking(tip_off_rad) == 0
+        self._stuck = self._stuck + 1 if waits else 0
         widest_m, rooms = place.path.widest_m(place.arc_m), settings.lookahead_rooms
         if place.path.in_branch:
             rooms = 1.0
@@ -201,9 +202,12 @@ class Feeder:
         settings = self._settings
         turned = float(np.clip(1 - field_off_rad / settings.field_off_rad, 0, 1))
         pressed = float(np.clip(2 * (1 - force_n / settings.warn_force_n), 0.15, 1))
-        tip_left_rad = settings.tip_off_rad - tip_off_rad
-        looking = float(np.clip(tip_left_rad / settings.tip_off_rad + 0.3, 0, 1))
+        looking = self._looking(tip_off_rad)
         return settings.speed_m_s * turned * looking * min(pressed, self._slowing(place))
+
+    def _looking(self, tip_off_rad: float) -> float:
+        """Return the part of the speed that a tip off its aim by an angle [rad] allows."""
+        return float(np.clip(1.3 - tip_off_rad / self._settings.tip_off_rad, 0, 1))
 
     def _slowing(self, place: _Place) -> float:
         """Return the part of the speed that the end, a mouth or a branch allows."""

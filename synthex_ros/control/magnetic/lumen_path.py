@@ -68,7 +68,7 @@ class LumenPath:
 
     @property
     def in_branch(self) -> bool:
-        """Whether the tip is in a branch of the vessel where the path began, or at its mouth."""
+        """Whether the tip is in a branch, at its mouth, or in a vessel as narrow as a branch."""
         return self.at_mouth or self._watch.branched(self.arc_m or 0.0)
 
     @property

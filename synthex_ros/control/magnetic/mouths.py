@@ -19,12 +19,14 @@ Array = NDArray[np.float64]
 
 NARROWER = 0.7
 """A branch has at most this part of the radius of the vessel before its mouth."""
+NARROW_M = 4e-3
+"""In a vessel of a smaller radius walls bend the soft end as in a branch [m]."""
 _BEFORE_M, _AFTER_M = 0.030, 0.012
 _SLACK_M = 1e-3
 _ENTERED_M, _DEEP_M = 3e-3, 6e-3
 _PAST_M, _UPSTREAM, _CLOSE = 4e-3, 1.1, 1.3
 _NEAR_M = 0.05
-_STRAY_M, _BACK_M = 6e-3, 8e-3
+_STRAY_M, _BACK_M, _STRAY_WIDE = 6e-3, 8e-3, 2.5
 _TURNED = np.cos(np.radians(20))
 
 
@@ -109,8 +111,10 @@ class MouthWatch:
         return self._mouths
 
     def branched(self, arc_m: float) -> bool:
-        """Tell whether a place on the path lies in a branch, behind the first mouth."""
-        return bool(self._mouths) and arc_m >= self._mouths[0].arc_m
+        """Tell whether a place on the path lies in a branch, or in a vessel as narrow as one."""
+        if self._mouths and arc_m >= self._mouths[0].arc_m:
+            return True
+        return float(np.interp(arc_m, self._path.arc_m, self._path.radius_m)) < NARROW_M
 
     def ahead(self, arc_m: float) -> Mouth | None:
         """Return the next mouth for a tip at a place on the path, if it is near."""
@@ -131,7 +135,10 @@ class MouthWatch:
         if mouth is None:
             self.close, self.missed = False, self._strayed(arc_m, tip_m)
             return arc_m
-        self._strayed_at_m = None
+        near = mouth.arc_m - arc_m < _STRAY_WIDE * mouth.wide_m
+        if (self._strayed_at_m is not None or not near) and self._strayed(arc_m, tip_m):
+            self.close, self.missed = False, True
+            return arc_m
         past = mouth.past_m(tip_m)
         inside = self.inside(arc_m, tip_m)
         if arc_m > mouth.arc_m + _ENTERED_M and inside:

@@ -12,6 +12,7 @@ from synthex_ros.geometry import ProjectionGeometry, pose_from_parameters
 from synthex_ros.ros.parameters import mapping
 from synthex_ros.tracking.detector import DetectorModel
 from synthex_ros.tracking.filter import FilterSettings, PointFilter
+from synthex_ros.tracking.known_length import KnownEnd
 from synthex_ros.tracking.mixed_motion import MixedMotion
 from synthex_ros.tracking.model import ModelMismatch, TrackerModel
 from synthex_ros.tracking.motion import Motion, WhiteAcceleration
@@ -132,7 +133,7 @@ def build_wire_tracker(params: TrackerParams, model: TrackerModel) -> tuple[Wire
             at `device_base_pose`.
     """
     given = mapping(params.device_settings, 'device_settings')
-    parked_m = float(device_parameters('guidewire', given).parked_m)
+    wire = device_parameters('guidewire', given)
     pose = params.device_base_pose
     entry = pose_from_parameters(pose[:3], pose[3:])
     routes = known_routes(params)
@@ -144,8 +145,9 @@ def build_wire_tracker(params: TrackerParams, model: TrackerModel) -> tuple[Wire
         build_filter(params),
         WireSettings(params.min_score, params.tip_sigma_px, params.line_length_m),
         regions=build_regions(params, _WIRE_REGION_SCORE),
+        end=KnownEnd(wire.flexible_end_m - wire.marker_length_m / 2),
     )
-    return tracker, parked_m
+    return tracker, float(wire.parked_m)
 
 
 def build_filter(params: TrackerParams) -> PointFilter:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from synthex_ros.geometry import ProjectionGeometry, View, make_pose
 from synthex_ros.tracking.filter import Measurement, PointFilter, PointState
+from synthex_ros.tracking.known_length import KnownEnd
 from synthex_ros.tracking.landmarks import Landmark, decode
 from synthex_ros.tracking.metadata import ModelMetadata
 from synthex_ros.tracking.model import Prediction
@@ -105,6 +106,7 @@ class WireTracker:
         tip_filter: the temporal filter.
         settings: what a measurement must satisfy.
         regions: while the wire is tracked, look only where it must be; default whole frames.
+        end: what is known of the length from marker to tip; default nothing.
         clock: seconds on a steady clock, for the time report.
 
     Raises:
@@ -119,6 +121,7 @@ class WireTracker:
         tip_filter: PointFilter | None = None,
         settings: WireSettings | None = None,
         regions: RegionChooser | None = None,
+        end: KnownEnd | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if regions is not None:
@@ -127,17 +130,22 @@ class WireTracker:
         self._anchor_m = np.array(anchor_m, float)
         self._filter = tip_filter or PointFilter()
         self.settings = settings or WireSettings()
-        self._regions, self._clock = regions, clock
+        self._regions, self._end, self._clock = regions, end, clock
         self._turn = np.eye(3)
         self._line_m: Array | None = None
 
     def reset(self) -> None:
         """Forget the track."""
         self._filter.reset()
-        self._depth.reset()
+        self._forget_depth()
         self._line_m = None
         if self._regions is not None:
             self._regions.reset()
+
+    def _forget_depth(self) -> None:
+        self._depth.reset()
+        if self._end is not None:
+            self._end.reset()
 
     def track(self, frame: WireFrame) -> TipResult:
         """Return tip, line and landmarks after one exposure.
@@ -233,7 +241,11 @@ class WireTracker:
         if steps.sum() < self.settings.shortest_m * px_per_m:
             return 'no_line'
         sigma_px = self.settings.tip_sigma_px / np.sqrt(tip.score)
-        return self._depth.place(frame.view, line, frame.inserted_m, sigma_px)
+        placed = self._depth.place(frame.view, line, frame.inserted_m, sigma_px)
+        if isinstance(placed, str) or self._end is None or not marker.score > 0:
+            return placed
+        end = self._end.tilted(frame.view, placed.line_world_m, np.array([marker.u, marker.v]))
+        return replace(placed, line_world_m=end)
 
     def _filtered(
         self,
@@ -251,7 +263,7 @@ class WireTracker:
         reason = _reason(placed, state)
         lost = state is None or state.lost
         if lost and not isinstance(placed, PlacedWire):
-            self._depth.reset()
+            self._forget_depth()
         # A frame that did not count gives no landmark to steer by either.
         if lost or reason:
             landmarks = tuple(replace(one, score=0.0) for one in landmarks)

@@ -7,11 +7,11 @@ import pytest
 
 from synthex_ros.control.magnetic.feed_settings import FeedSettings
 from synthex_ros.control.magnetic.feeder import Feeder
-from synthex_ros.control.magnetic.guidewire import GuidewireLaw
+from synthex_ros.control.magnetic.guidewire import GuidewireLaw, _doubt
 from synthex_ros.control.magnetic.law import Seen
 from synthex_ros.control.magnetic.line_of_sight import LineOfSight
 from synthex_ros.control.magnetic.lumen_path import LumenPath
-from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering
+from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering, _tried
 from synthex_ros.control.magnetic.mouths import find_mouths
 from synthex_ros.control.magnetic.planner import PlannerSettings, plan_along
 from synthex_ros.control.magnetic.wire_model import WireModel, bend_to_meet
@@ -363,3 +363,14 @@ def test_the_field_never_points_behind_the_tip_that_is_seen():
     folded = steered(hook(150), (0.0, 0.0, 0.095))
     tip = np.array([math.sin(math.radians(150)), 0, math.cos(math.radians(150))])
     assert folded @ tip >= -1e-3 * np.linalg.norm(folded)
+
+
+def test_a_tip_that_was_caught_is_looked_for_on_both_sides_of_where_one_view_puts_it():
+    """One view does not show the wall that a tip lies at; a good measurement is not doubted."""
+    along_ray = np.diag([1e-7, 1e-7, 9e-6])
+    doubt = _doubt(along_ray)
+    assert np.allclose(np.abs(doubt), [0, 0, 3e-3])
+    moves = [_tried(doubt, attempts) @ doubt for attempts in range(4)]
+    assert np.allclose(moves, [0.0, 9e-6, -9e-6, 0.0])
+    assert _doubt(np.diag([9e-8, 9e-8, 9e-8])) is None
+    assert not np.any(_tried(None, 1))

@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 
 _STRAIGHT_RAD = 1e-6
 _FAR_RAD = math.radians(120)
+_DOUBTFUL_M = 1e-3
 _SETTLE_NS = 60_000_000
 _NO_TARGET = (
     math.nan,
@@ -130,6 +131,7 @@ class GuidewireLaw:
         self._was_on_path = False
         self._fed: tuple[int, float] | None = None
         self._velocity = np.zeros(3)
+        self._doubt_m: Array | None = None
         self._bent: Array | None = None
         self._along = self._base[:3, 2]
 
@@ -137,6 +139,7 @@ class GuidewireLaw:
         """Learn from a frame; tell whether the tip was where it could be."""
         self._field.advance(now_ns)
         self.sight.see(seen.line_m)
+        self._doubt_m = _doubt(seen.covariance_m2)
         self.filter.start_with(seen)
         self._advance(now_ns)
         fits = self.filter.measure(seen.stamp_ns, seen.position_m, seen.covariance_m2)
@@ -226,8 +229,9 @@ class GuidewireLaw:
         self, path: LumenPath, tip: Array, joints: Array, interval_s: float
     ) -> tuple[Array, float]:
         self._frame, wanted = self._steering.field(
-            path, tip, self.sight, self.feeder.attempts, self.feeder.oversteer, interval_s
-        )
+            path, tip, self.sight, self.feeder.attempts, self.feeder.oversteer, interval_s,
+            self._doubt_m,
+        )  # fmt: skip
         self._along = path.path.tangent(path.arc_m or 0.0)
         off = _angle(self._slew.field_t, wanted) if np.any(self._slew.field_t) else np.pi
         speed = self.feeder.speed_m_s(
@@ -295,3 +299,10 @@ class GuidewireLaw:
 
 def _angle(a: Array, b: Array) -> float:
     return math.atan2(float(np.linalg.norm(np.cross(a, b))), float(a @ b))
+
+
+def _doubt(covariance_m2: Array) -> Array | None:
+    """Return the deviation of a place along its worst axis, (3,) [m]; None where it is small."""
+    spread, axes = np.linalg.eigh(covariance_m2)
+    size = math.sqrt(max(float(spread[-1]), 0.0))
+    return size * axes[:, -1] if size > _DOUBTFUL_M else None

@@ -30,6 +30,7 @@ _ABEAM_RAD, _BEYOND_RAD = math.radians(70), math.radians(15)
 _DAMPING_S, _CORRECTION = 0.5, 0.7
 _TURN_HZ, _STRONG = 1.0, 0.9
 _AT_END_M, _ALONG = 4e-3, math.cos(math.radians(75))
+_TRIED = (0.0, 1.0, -1.0)
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class LumenSteering:
         attempts: int,
         oversteer: float,
         interval_s: float,
+        doubt_m: Array | None = None,
     ) -> tuple[Array, Array]:
         """Return the frame whose z axis is the wire's direction, (3, 3), and the field, (3,) [T].
 
@@ -85,6 +87,8 @@ class LumenSteering:
             attempts: how often the tip has missed or caught.
             oversteer: factor on the bend.
             interval_s: time since the last call [s].
+            doubt_m: a deviation of the tip where it is known worst, as along the rays of one view,
+                shape (3,) [m]; a tip that was caught is aimed as if it were there, then opposite.
         """
         aim = path.aim_m(attempts)
         self.tip_off_rad, self.folded = 0.0, _folded(path, sight)
@@ -92,7 +96,7 @@ class LumenSteering:
             way = path.to_end_m(tip_m) + _AT_END_M * sight.tip
             return frame_along(sight.tip), self._towards(way, sight.tip, interval_s)
         if sight.tip is not None and path.in_branch and not (path.missed or self.folded):
-            way = path.seen_aim_m(tip_m) - tip_m
+            way = path.seen_aim_m(tip_m) - tip_m - _tried(doubt_m, attempts)
             return frame_along(sight.tip), self._towards(way, sight.tip, interval_s)
         if sight.behind is None or sight.body_m is None:
             frame = frame_along(path.behind())
@@ -165,6 +169,13 @@ class LumenSteering:
         return frame @ bends.field_for(
             angle * side, fields.field_t, fields.field_max_t, fields.lead_max_rad
         )
+
+
+def _tried(doubt_m: Array | None, attempts: int) -> Array:
+    """Return by how much a tip is taken to lie elsewhere after so many attempts, (3,) [m]."""
+    if doubt_m is None:
+        return np.zeros(3)
+    return _TRIED[attempts % len(_TRIED)] * doubt_m
 
 
 def _folded(path: LumenPath, sight: WireSight) -> bool:

@@ -162,8 +162,12 @@ def test_a_path_waits_at_its_waypoints_until_they_are_confirmed():
 
 
 def test_feeding_waits_for_steering_and_yields_to_the_wall():
-    path, settings = LumenPath(straight_path()), FeedSettings()
-    path.locate(np.array([0, 0, 0.02]))
+    narrow, path = LumenPath(straight_path()), LumenPath(straight_path(room_m=6e-3))
+    settings = FeedSettings()
+    for one in (narrow, path):
+        one.locate(np.array([0, 0, 0.02]))
+    in_narrow = settings.branch_share * settings.speed_m_s
+    assert Feeder(settings).speed_m_s(narrow, 0.02, 0.0, 0.0) == pytest.approx(in_narrow)
     feeder = Feeder(settings)
     assert feeder.speed_m_s(path, 0.02, 0.0, 0.0) == pytest.approx(settings.speed_m_s)
     assert feeder.speed_m_s(path, 0.02, settings.field_off_rad, 0.0) == 0.0

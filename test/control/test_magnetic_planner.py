@@ -73,6 +73,13 @@ def test_arc_length_is_a_coordinate():
     np.testing.assert_allclose(path.at(1.0), path.points_m[-1])
 
 
+def test_places_one_by_one_are_those_of_an_array():
+    path = plan_path(corner(), 'entry', 'side_branch')
+    arcs = np.linspace(-0.01, path.length_m + 0.01, 77)
+    for of in (path.at, path.tangent):
+        assert np.stack([of(float(arc)) for arc in arcs]) == pytest.approx(of(arcs), abs=1e-12)
+
+
 def test_waypoints_come_in_order_mark_changes_and_end_at_the_target():
     path = plan_path(
         corner(), 'entry', 'side_branch', settings=PlannerSettings(waypoint_spacing_m=15e-3)

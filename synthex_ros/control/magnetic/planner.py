@@ -7,6 +7,7 @@ where there is one, a function that gives the room to the wall at any point.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -121,7 +122,7 @@ class PlannedPath:
     @property
     def length_m(self) -> float:
         """Length [m]."""
-        return float(self.arc_m[-1])
+        return self._arcs[-1]
 
     @property
     def smallest_bend_radius_m(self) -> float:
@@ -134,17 +135,31 @@ class PlannedPath:
 
     def at(self, arc_m: ArrayLike) -> Array:
         """Return points at distances from the entry [m], shape (..., 3); the ends are held."""
+        if isinstance(arc_m, float):
+            return self._one_at(arc_m)
         row = np.interp(np.asarray(arc_m, float), self.arc_m, self._rows)
         before = np.minimum(row.astype(int), len(self._rows) - 2)
         share = np.asarray(row - before)[..., None]
         return self.points_m[before] + share * self._steps_m[before]
 
+    def _one_at(self, arc_m: float) -> Array:
+        """Return the point at one distance [m], shape (3,): the law asks for many, one by one."""
+        arcs = self._arcs
+        before = min(max(bisect_right(arcs, arc_m) - 1, 0), len(arcs) - 2)
+        share = (arc_m - arcs[before]) / (arcs[before + 1] - arcs[before])
+        return self.points_m[before] + min(max(share, 0.0), 1.0) * self._steps_m[before]
+
     def tangent(self, arc_m: ArrayLike) -> Array:
         """Return unit directions towards the target, shape (..., 3), at distances [m]."""
-        arc = np.clip(np.asarray(arc_m, float), 0, self.length_m)
-        half = self.arc_m[1] - self.arc_m[0]
-        ahead = self.at(np.minimum(arc + half, self.length_m)) - self.at(np.maximum(arc - half, 0))
-        return ahead / np.linalg.norm(ahead, axis=-1, keepdims=True)
+        half = self._arcs[1] - self._arcs[0]
+        if isinstance(arc_m, float):
+            arc, end = min(max(arc_m, 0.0), self.length_m), self.length_m
+            way = self._one_at(min(arc + half, end)) - self._one_at(max(arc - half, 0.0))
+            return way / math.sqrt(way @ way)
+        arcs = np.clip(np.asarray(arc_m, float), 0, self.length_m)
+        after, before = np.minimum(arcs + half, self.length_m), np.maximum(arcs - half, 0)
+        ways = self.at(after) - self.at(before)
+        return ways / np.linalg.norm(ways, axis=-1, keepdims=True)
 
     def nearest(self, point_m: ArrayLike) -> tuple[float, float]:
         """Return the distance from the entry of the nearest path point, and how far off [m]."""
@@ -156,6 +171,10 @@ class PlannedPath:
         best = int(np.argmin(away_m2))
         arc = self.arc_m[best] + along[best] * (self.arc_m[best + 1] - self.arc_m[best])
         return float(arc), math.sqrt(float(away_m2[best]))
+
+    @cached_property
+    def _arcs(self) -> list[float]:
+        return [float(arc) for arc in self.arc_m]
 
     @cached_property
     def _rows(self) -> Array:

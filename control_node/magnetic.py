@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,12 @@ from synthex_ros.devices.magnetic.untethered import NO_JOINTS
 from synthex_ros.devices.registry import device_parameters
 from synthex_ros.geometry import pose_from_parameters
 from synthex_ros.ros.parameters import mapping
-from synthex_ros.simulation.vessel_room import RoomVessels, VesselSettings, made_vessels
+from synthex_ros.simulation.vessel_room import (
+    RoomVessels,
+    VesselSettings,
+    known_vessels,
+    made_vessels,
+)
 
 Array = NDArray[np.float64]
 
@@ -60,6 +66,7 @@ def build_magnetic_controller(params: ControlParams) -> MagneticController:
         'max_age_s': params.command_max_age_s,
     }
     if isinstance(parameters, GuidewireParameters):
+        wire_vessels(params)  # read now, not when the first path comes
         pose = params.device_base_pose
         return magnetic_controller(
             params.device,
@@ -137,6 +144,16 @@ def vessel_settings(params: ControlParams) -> VesselSettings:
     )
 
 
+@lru_cache(maxsize=4)
+def wire_vessels(params: ControlParams) -> RoomVessels | None:
+    """Return the vessels that a guidewire is known to lie in, in `world`; None for none.
+
+    Raises:
+        ValueError, OSError: the CT has no such vessels or cannot be read.
+    """
+    return known_vessels(vessel_settings(params), params.anatomy, params.isocenter_patient_m)
+
+
 def feed_settings(params: ControlParams) -> FeedSettings:
     """Return how a wire is fed along paths."""
     return FeedSettings(speed_m_s=params.feed_speed_m_s)
@@ -190,7 +207,9 @@ def lumen_path(points_m: ArrayLike, params: ControlParams) -> LumenPath:
     )
     radius = path_radii_m(params, line)
     path = PlannedPath(line, arc, radius, radius, ('',) * len(arc), waypoints)
-    return LumenPath(path, feed_settings(params), params.path_mode)
+    vessels = wire_vessels(params)
+    lumen = None if vessels is None else vessels.lumen
+    return LumenPath(path, feed_settings(params), params.path_mode, lumen)
 
 
 def path_radii_m(params: ControlParams, line_m: Array) -> Array:
@@ -212,7 +231,7 @@ def path_radii_m(params: ControlParams, line_m: Array) -> Array:
     share = np.linspace(0, 1, len(line_m))
     if len(radii):
         return np.interp(share, np.linspace(0, 1, len(radii)), radii)
-    vessels = made_vessels(vessel_settings(params))
+    vessels = wire_vessels(params)
     if vessels is None:
         return np.full(len(line_m), np.nan)
     away = np.linalg.norm(line_m[:, None] - vessels.points_m[None], axis=2)

@@ -72,7 +72,13 @@ class ControlParams:
 
     device_settings: str = text('{}', 'of a magnetic device, its parameters as a YAML mapping')
     device_fluid: str = text('{}', 'round a device without tether, as a YAML mapping')
-    vessels: str = choice('none', VESSELS, 'what is known of vessels of a seed or a tube')
+    vessels: str = choice(
+        'none', VESSELS, 'that are known to the controller: of the CT, of a seed, a tube'
+    )
+    anatomy: str = text('chest', 'CT of the vessels: chest, or the path of one')
+    isocenter_patient_m: tuple[float, ...] = numbers(
+        [0.0, 0.0, 0.0], 'isocentre from the middle of the CT, left posterior superior [m]'
+    )
     vessel_pose: tuple[float, ...] = numbers(
         [0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 'entry of a procedural tree or tube, +z inwards'
     )

@@ -374,3 +374,21 @@ def test_a_tip_that_was_caught_is_looked_for_on_both_sides_of_where_one_view_put
     assert np.allclose(moves, [0.0, 9e-6, -9e-6, 0.0])
     assert _doubt(np.diag([9e-8, 9e-8, 9e-8])) is None
     assert not np.any(_tried(None, 1))
+
+
+def test_a_tip_that_has_arrived_beside_the_end_is_turned_to_it():
+    """In a narrow vessel as well: it lies at the wall, and more wire would only push it past."""
+    path, sight, steering = LumenPath(branching_path()), WireSight(), LumenSteering(WIRE, FIELDS)
+    for arc in np.arange(0.0, path.path.length_m, 1e-3):
+        path.locate(path.path.at(arc))
+    along = path.path.tangent(path.path.length_m)
+    side = np.cross(along, [0.0, 1.0, 0.0])
+    tip = path.path.points_m[-1] + 2e-3 * side
+    path.locate(tip)
+    assert path.arrived
+    line = tip - np.linspace(0.06, 0, 61)[:, None] * along
+    sight.see(line)
+    for _ in range(30):
+        field = steering.field(path, tip, sight, 0, 1.0, 0.067)[1]
+    assert field @ side < -0.2 * np.linalg.norm(field)
+    assert field @ along > 0

@@ -92,7 +92,8 @@ class LumenSteering:
         """
         aim = path.aim_m(attempts)
         self.tip_off_rad, self.folded = 0.0, _folded(path, sight)
-        if sight.tip is not None and path.at_wide_end and not self.folded:
+        at_end = path.at_wide_end or path.arrived
+        if sight.tip is not None and at_end and not self.folded:
             way = path.to_end_m(tip_m) + _AT_END_M * sight.tip
             return frame_along(sight.tip), self._towards(way, sight.tip, interval_s)
         if sight.tip is not None and path.in_branch and not (path.missed or self.folded):

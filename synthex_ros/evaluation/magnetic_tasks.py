@@ -33,9 +33,9 @@ from synthex_ros.evaluation.magnetic_scenes import (
 )
 from synthex_ros.evaluation.magnetic_scores import SeedResult, TaskResult, Wanted
 from synthex_ros.evaluation.wire_scenes import (
-    VESSEL_WIRE,
     entry_pose,
     tree_path,
+    wire_for,
     wire_scene,
 )
 from synthex_ros.geometry import make_pose
@@ -89,7 +89,8 @@ def vessel_targets(seed: int) -> list[SeedResult]:
     number = seed % 20
     vessels, path = tree_path(number)
     base = entry_pose(path, 0.0)
-    scene = wire_scene(seed, base, 0.002, lumen=vessels.lumen, follows=True, known=VESSEL_WIRE)
+    known = wire_for(path)
+    scene = wire_scene(seed, base, 0.002, lumen=vessels.lumen, follows=True, known=known)
     loop, goal = scene.loop, LumenPath(path, lumen=vessels.lumen)
     goal.locate(loop.tip_m())
     start_m = goal.arc_m or 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from synthex_ros.anatomy.vessels.model import VesselModel, vessel_model
 from synthex_ros.anatomy.vessels.procedural import procedural_tree
 from synthex_ros.control.magnetic.build import magnetic_controller
 from synthex_ros.control.magnetic.guidewire import GuidewireSettings
+from synthex_ros.control.magnetic.mouths import find_mouths
 from synthex_ros.control.magnetic.planner import PlannedPath, PlannerSettings, plan_path
 from synthex_ros.devices.magnetic.coil_plant import CoilPlant
 from synthex_ros.devices.magnetic.coils import CoilArray
@@ -37,6 +39,29 @@ CHEST_TARGETS = (
 
 VESSEL_WIRE = GuidewireParameters(body_diameter_m=0.20e-3, taper_length_m=0.10)
 """A wire for the arch: a body of 0.3 mm with a short taper springs out of a branch at 90 deg."""
+
+BRANCH_WIRE = GuidewireParameters(
+    body_diameter_m=0.18e-3,
+    taper_length_m=0.10,
+    flexible_length_m=0.08,
+    flexible_core_diameter_m=0.13e-3,
+    flexible_elements=40,
+    magnet_length_m=5e-3,
+    magnet_diameter_m=0.70e-3,
+)
+"""A wire for branches that turn aside or back: one core over most of what goes into them.
+
+At such a mouth nothing but the stiffness of the bend itself pushes, some mN. Where the core grows
+from millimetre to millimetre, bending it anew takes as much, and the wire springs out instead.
+"""
+
+_ASIDE_RAD = math.radians(80)
+
+
+def wire_for(path: PlannedPath) -> GuidewireParameters:
+    """Return the wire for a path, as it is chosen by hand: by how far its branches turn."""
+    aside = any(mouth.turn_rad > _ASIDE_RAD for mouth in find_mouths(path))
+    return BRANCH_WIRE if aside else VESSEL_WIRE
 
 
 def true_wire(rng: np.random.Generator, parameters: GuidewireParameters) -> GuidewireParameters:

@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 from synthex_ros.cli import main
-from synthex_ros.control.magnetic.planner import PlannedPath
+from synthex_ros.control.magnetic.planner import PlannedPath, PlannerSettings, plan_along
 from synthex_ros.control.reference import TargetGoal
 from synthex_ros.evaluation.magnetic_loop import Imager, ImagerModel
 from synthex_ros.evaluation.magnetic_scenes import PULSE, RisingFlow, swimmer_scene
 from synthex_ros.evaluation.magnetic_scores import SeedResult, TaskResult, Wanted
 from synthex_ros.evaluation.magnetic_tasks import MAGNETIC_TASKS, LimitWatch, run_magnetic_task
-from synthex_ros.evaluation.wire_scenes import entry_pose, tree_path
+from synthex_ros.evaluation.wire_scenes import (
+    BRANCH_WIRE,
+    VESSEL_WIRE,
+    entry_pose,
+    tree_path,
+    wire_for,
+)
 
 
 def frames_of(seed, count=3000):
@@ -79,6 +85,18 @@ def test_every_target_of_a_tree_has_a_path_with_room_for_the_wire():
         pose = entry_pose(path, 0.0)
         assert pose[:3, 2] == pytest.approx(path.tangent(0.004))
         assert vessels.lumen.signed_distance_m(pose[:3, 3][None])[0][0] > 1e-3
+
+
+@pytest.mark.parametrize(('turn_deg', 'wire'), [(40, VESSEL_WIRE), (110, BRANCH_WIRE)])
+def test_a_branch_that_turns_back_gets_a_wire_of_its_own(turn_deg, wire):
+    turn = np.radians(turn_deg)
+    trunk = np.linspace([0, 0, 0], [0, 0, 0.1], 101)
+    branch = trunk[-1] + np.linspace(0, 0.04, 41)[1:, None] * [np.sin(turn), 0, np.cos(turn)]
+    radius = np.r_[np.full(101, 0.01), np.full(40, 0.003)]
+    settings = PlannerSettings(smoothing_m=2e-3)
+    path = plan_along(np.vstack([trunk, branch]), radius, ['a'] * 141, settings)
+    assert wire_for(path) is wire
+    assert wire.insertion_range_m[1] > path.length_m
 
 
 def test_a_rising_flow_starts_at_rest_and_keeps_its_mean():

@@ -4,32 +4,39 @@ import pytest
 
 
 @pytest.fixture
-def make_bench():
-    """Make benches on one private domain."""
+def domain():
+    """A context and an executor on a private domain; nodes are gone before they are."""
     rclpy = pytest.importorskip('rclpy')
     domain_coordinator = pytest.importorskip('domain_coordinator')
     from rclpy.context import Context
 
     from synthex_ros.ros.spin import make_executor
 
-    from .tracker_bench import Bench
-
-    with domain_coordinator.domain_id() as domain:
+    with domain_coordinator.domain_id() as number:
         context = Context()
-        rclpy.init(context=context, domain_id=domain)
+        rclpy.init(context=context, domain_id=number)
         executor = make_executor(context)
-        benches = []
-
-        def make(**values):
-            benches.append(Bench(context, executor, **values))
-            return benches[-1]
-
-        yield make
-        for bench in benches:
-            bench.tracker.shut_down()
-            executor.remove_node(bench.tracker)
-            executor.remove_node(bench.node)
-            bench.tracker.destroy_node()
-            bench.node.destroy_node()
+        yield context, executor
         executor.shutdown()
         rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def make_bench(domain):
+    """Make benches of the tracker on one private domain."""
+    from .tracker_bench import Bench
+
+    context, executor = domain
+    benches = []
+
+    def make(**values):
+        benches.append(Bench(context, executor, **values))
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        bench.tracker.shut_down()
+        executor.remove_node(bench.tracker)
+        executor.remove_node(bench.node)
+        bench.tracker.destroy_node()
+        bench.node.destroy_node()

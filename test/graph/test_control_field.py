@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy')
-domain_coordinator = pytest.importorskip('domain_coordinator')
 
-from rclpy.context import Context  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import MagneticField  # noqa: E402
 
 from control_node.node import ControlNode  # noqa: E402
 from synthex_ros.control.magnetic.rolling_field import FRESH_NS  # noqa: E402
 from synthex_ros.ros import field_messages, messages, qos, topics  # noqa: E402
-from synthex_ros.ros.spin import make_executor  # noqa: E402
 
 pytestmark = pytest.mark.graph
 
@@ -57,23 +54,20 @@ class Rig:
 
 
 @pytest.fixture
-def start():
-    with domain_coordinator.domain_id() as domain:
-        context = Context()
-        rclpy.init(context=context, domain_id=domain)
-        executor, made = make_executor(context), []
+def start(domain):
+    context, executor = domain
+    made = []
 
-        def build(lead_rad):
-            made.append(Rig(context, executor, lead_rad))
-            return made[-1]
+    def build(lead_rad):
+        made.append(Rig(context, executor, lead_rad))
+        return made[-1]
 
-        yield build
-        for rig in made:
-            rig.control.shut_down()
-            rig.control.destroy_node()
-            rig.drive.destroy_node()
-        executor.shutdown()
-        rclpy.shutdown(context=context)
+    yield build
+    for rig in made:
+        rig.control.shut_down()
+        for node in (rig.control, rig.drive):
+            executor.remove_node(node)
+            node.destroy_node()
 
 
 def test_a_turning_field_tells_the_law_how_the_robot_rolls(start):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy')
-domain_coordinator = pytest.importorskip('domain_coordinator')
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from geometry_msgs.msg import (  # noqa: E402
@@ -17,7 +16,6 @@ from geometry_msgs.msg import (  # noqa: E402
     TwistStamped,
 )
 from nav_msgs.msg import Path as PathMessage  # noqa: E402
-from rclpy.context import Context  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import CameraInfo, JointState, PointCloud2  # noqa: E402
 
@@ -26,7 +24,6 @@ from synthex_ros.control.tip_model import JOINT_NAMES  # noqa: E402
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics  # noqa: E402
 from synthex_ros.geometry import CArm, make_pose, transform_points  # noqa: E402
 from synthex_ros.ros import messages, qos, topics  # noqa: E402
-from synthex_ros.ros.spin import make_executor  # noqa: E402
 
 pytestmark = pytest.mark.graph
 
@@ -108,40 +105,36 @@ class Rig:
 
 
 @pytest.fixture
-def graph():
-    with domain_coordinator.domain_id() as domain:
-        context = Context()
-        rclpy.init(context=context, domain_id=domain)
-        executor = make_executor(context)
-        made = []
+def graph(domain):
+    context, executor = domain
+    made = []
 
-        def spin(condition, deadline_s=20.0):
-            end = time.monotonic() + deadline_s
-            while not condition():
-                assert time.monotonic() < end, 'condition not met before the deadline'
-                executor.spin_once(timeout_sec=0.02)
+    def spin(condition, deadline_s=20.0):
+        end = time.monotonic() + deadline_s
+        while not condition():
+            assert time.monotonic() < end, 'condition not met before the deadline'
+            executor.spin_once(timeout_sec=0.02)
 
-        def start(**values):
-            node = ControlNode(
-                context=context,
-                parameter_overrides=[Parameter(key, value=value) for key, value in values.items()],
-            )
-            made.append(node)
-            executor.add_node(node)
-            rig_node = rclpy.create_node('rig', context=context)
-            made.append(rig_node)
-            executor.add_node(rig_node)
-            rig = Rig(rig_node, spin)
-            spin(lambda: node.state == 'active' and rig.connected())
-            return node, rig
+    def start(**values):
+        node = ControlNode(
+            context=context,
+            parameter_overrides=[Parameter(key, value=value) for key, value in values.items()],
+        )
+        made.append(node)
+        executor.add_node(node)
+        rig_node = rclpy.create_node('rig', context=context)
+        made.append(rig_node)
+        executor.add_node(rig_node)
+        rig = Rig(rig_node, spin)
+        spin(lambda: node.state == 'active' and rig.connected())
+        return node, rig
 
-        yield start
-        for node in made:
-            if isinstance(node, ControlNode):
-                node.shut_down()
-            node.destroy_node()
-        executor.shutdown()
-        rclpy.shutdown(context=context)
+    yield start
+    for node in made:
+        if isinstance(node, ControlNode):
+            node.shut_down()
+        executor.remove_node(node)
+        node.destroy_node()
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ import time
 import pytest
 
 rclpy = pytest.importorskip('rclpy')
-domain_coordinator = pytest.importorskip('domain_coordinator')
 
 from geometry_msgs.msg import PoseStamped  # noqa: E402
-from rclpy.context import Context  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
@@ -18,21 +16,8 @@ from std_msgs.msg import String  # noqa: E402
 from synthex_ros.evaluation.bag_reader import BagReader  # noqa: E402
 from synthex_ros.evaluation.errors import BagError  # noqa: E402
 from synthex_ros.ros.recorder import RecorderNode  # noqa: E402
-from synthex_ros.ros.spin import make_executor  # noqa: E402
 
 pytestmark = pytest.mark.graph
-
-
-@pytest.fixture
-def graph():
-    """A context and executor on a private domain."""
-    with domain_coordinator.domain_id() as domain:
-        context = Context()
-        rclpy.init(context=context, domain_id=domain)
-        executor = make_executor(context)
-        yield context, executor
-        executor.shutdown()
-        rclpy.shutdown(context=context)
 
 
 def spin_until(executor, condition, deadline_s=20.0):
@@ -43,9 +28,9 @@ def spin_until(executor, condition, deadline_s=20.0):
 
 
 @pytest.fixture
-def recorder(graph, tmp_path):
+def recorder(domain, tmp_path):
     """Make a recorder with parameters; it is shut down at the end."""
-    context, executor = graph
+    context, executor = domain
     made = []
 
     def make(**values):
@@ -70,8 +55,8 @@ def contents(path, *names):
         return {name: [r.message for r in bag.records(name)] for name in names}
 
 
-def test_records_known_late_latched_and_best_effort_topics(graph, recorder, tmp_path):
-    context, executor = graph
+def test_records_known_late_latched_and_best_effort_topics(domain, recorder, tmp_path):
+    context, executor = domain
     talker = rclpy.create_node('talker', context=context)
     executor.add_node(talker)
     latched = QoSProfile(depth=64, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -106,8 +91,8 @@ def test_records_known_late_latched_and_best_effort_topics(graph, recorder, tmp_
     talker.destroy_node()
 
 
-def test_simulated_time_is_the_log_time(graph, recorder, tmp_path):
-    context, executor = graph
+def test_simulated_time_is_the_log_time(domain, recorder, tmp_path):
+    context, executor = domain
     talker = rclpy.create_node('talker', context=context)
     executor.add_node(talker)
     node = recorder(topics=['/clock', 'carm/pose'], time_mode='lockstep')
@@ -133,10 +118,10 @@ def test_simulated_time_is_the_log_time(graph, recorder, tmp_path):
     talker.destroy_node()
 
 
-def test_bytes_are_the_publishers(graph, recorder, tmp_path):
+def test_bytes_are_the_publishers(domain, recorder, tmp_path):
     from mcap.reader import make_reader
 
-    context, executor = graph
+    context, executor = domain
     talker = rclpy.create_node('talker', context=context)
     executor.add_node(talker)
     node = recorder(topics=['carm/pose'], compression='zstd')
@@ -154,21 +139,21 @@ def test_bytes_are_the_publishers(graph, recorder, tmp_path):
     talker.destroy_node()
 
 
-def test_existing_folder_fails_the_start(graph, recorder, tmp_path):
+def test_existing_folder_fails_the_start(recorder, tmp_path):
     (tmp_path / 'run').mkdir()
     node = recorder()
     assert node.failed
     assert node.state == 'unconfigured'
 
 
-def test_existing_folder_gives_way_where_asked(graph, recorder, tmp_path):
+def test_existing_folder_gives_way_where_asked(recorder, tmp_path):
     (tmp_path / 'run').mkdir()
     node = recorder(if_exists='next')
     assert node.state == 'active'
     assert (tmp_path / 'run_2' / 'run_2_0.mcap').exists()
 
 
-def test_activating_again_records_to_a_second_bag(graph, recorder, tmp_path):
+def test_activating_again_records_to_a_second_bag(recorder, tmp_path):
     node = recorder()
     node.trigger_deactivate()
     node.trigger_activate()

@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy')
-domain_coordinator = pytest.importorskip('domain_coordinator')
 
 import time  # noqa: E402
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
-from rclpy.context import Context  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image, JointState, PointCloud2  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
@@ -18,7 +16,6 @@ from std_srvs.srv import SetBool, Trigger  # noqa: E402
 from sim_node.node import SimNode  # noqa: E402
 from synthex_ros.geometry import View  # noqa: E402
 from synthex_ros.ros import messages, qos, topics  # noqa: E402
-from synthex_ros.ros.spin import make_executor  # noqa: E402
 
 pytestmark = pytest.mark.graph
 
@@ -98,25 +95,20 @@ class Bench:
 
 
 @pytest.fixture
-def make_bench():
-    with domain_coordinator.domain_id() as domain:
-        context = Context()
-        rclpy.init(context=context, domain_id=domain)
-        executor = make_executor(context)
-        benches = []
+def make_bench(domain):
+    context, executor = domain
+    benches = []
 
-        def make(**values):
-            benches.append(Bench(context, executor, **values))
-            return benches[-1]
+    def make(**values):
+        benches.append(Bench(context, executor, **values))
+        return benches[-1]
 
-        yield make
-        for bench in benches:
-            bench.sim.shut_down()
-        executor.shutdown()
-        for bench in benches:
-            bench.node.destroy_node()
-            bench.sim.destroy_node()
-        rclpy.shutdown(context=context)
+    yield make
+    for bench in benches:
+        bench.sim.shut_down()
+        for node in (bench.node, bench.sim):
+            executor.remove_node(node)
+            node.destroy_node()
 
 
 def newest_view(listener, stamp_ns):

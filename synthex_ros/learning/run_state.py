@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -77,7 +78,9 @@ class RunState(Generic[NetworkT]):
     ) -> None:
         self.root = Path(root)
         self.root.mkdir(parents=True, exist_ok=True)
-        self.network: NetworkT = network
+        # channels last is the quicker layout for convolutions; types of Module.to do not know it
+        lay_out: Callable[..., NetworkT] = network.to
+        self.network = network = lay_out(memory_format=torch.channels_last)
         self.average: NetworkT = copy.deepcopy(network).eval()
         self._optimizer = torch.optim.AdamW(
             network.parameters(), learning_rate, weight_decay=weight_decay

@@ -121,7 +121,6 @@ class TinyTraining:
             '1', folder.images[0]['pixel_pitch_mm'], folder.classes, STRIDE
         )
         network = DetectorNetwork(len(folder.classes))
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for layer in _normalisations(network):
             layer.momentum = 1 / _BATCHES_AVERAGED
         self.state = RunState(

@@ -116,7 +116,6 @@ class Training:
         network = build_network(
             settings.network, len(self.metadata.landmarks), len(self.metadata.classes)
         )
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.start_from:
             network.load_state_dict(load_checkpoint(settings.start_from)['average'])
         self._state = RunState(

@@ -44,7 +44,7 @@ class DetectorNetwork(nn.Module):
         )
         self.up = nn.ModuleList(Merge(b, a) for a, b in reversed(pairs))
         last = nn.Conv2d(widths[0], classes - 1, 1)
-        nn.init.constant_(last.bias, _RARE)  # type: ignore[arg-type]
+        nn.init.constant_(last.get_parameter('bias'), _RARE)
         self.centres = nn.Sequential(convolution(widths[0], widths[0]), last)
         self.boxes = nn.Sequential(convolution(widths[0], widths[0]), nn.Conv2d(widths[0], 4, 1))
         self.mask = nn.Conv2d(widths[0], STRIDE**2 * (classes - 1), 1)

@@ -220,13 +220,15 @@ class MagneticLoop:
         begin = time.thread_time()
         self.controller.made(now_ns, made_t)
         answer = None if arrived else self.controller.tick(now_ns)
-        for frame, joints in arrived:
+        for index, (frame, joints) in enumerate(arrived, 1):
             self._point = np.asarray(frame.tip_world_m)
             if len(joints):
                 self.controller.measured(frame.stamp_ns, joints)
             self.controller.pressed(self.plant.wall_force_n)
-            answer = self.controller.answer(frame, now_ns)
-            if answer.held:
+            newest = index == len(arrived)
+            take = self.controller.answer if newest else self.controller.learn
+            answer = take(frame, now_ns)
+            if answer is not None and answer.held:
                 self.log.holds[answer.kind] = self.log.holds.get(answer.kind, 0) + 1
         if answer is None:
             return

@@ -65,6 +65,33 @@ def test_a_pulled_body_is_pulled_towards_its_target_within_the_limits():
     assert np.linalg.norm(answer.force_n) <= 5e-5
 
 
+def test_of_two_frames_that_come_together_both_are_learned_and_one_is_answered():
+    """The one command lasts as long as both would; what is known of the tip is the same."""
+    both, one = guidewire(), guidewire()
+    for controller in (both, one):
+        _, stamp = moving(controller, joints=[0.05, 0.0])
+    first, second = (frame(stamp + k * FRAME_NS, tip=(1e-3 * k, 0, 0)) for k in (1, 2))
+    now_ns = second.stamp_ns + LATE_NS
+    for controller in (both, one):
+        controller.measured(second.stamp_ns, [0.05, 0.0])
+    before = both.answer(first, now_ns).joints
+    after = both.answer(second, now_ns).joints
+    assert one.learn(first, now_ns) is None
+    answer = one.answer(second, now_ns)
+    assert one.law.tip_world_m() == pytest.approx(both.law.tip_world_m(), abs=1e-4)
+    assert before[0] < after[0]
+    assert answer.joints[0] == pytest.approx(after[0], rel=0.02)
+
+
+def test_a_frame_that_is_only_learned_is_refused_for_the_same_reasons():
+    controller = droplet()
+    _, stamp = moving(controller)
+    refused = controller.learn(frame(stamp + FRAME_NS, problem='lost'), stamp + FRAME_NS)
+    assert refused.held
+    assert refused.kind == 'lost'
+    assert controller.rejections['lost'] == 1
+
+
 @pytest.mark.parametrize(
     ('bad', 'kind'),
     [

@@ -15,7 +15,7 @@ from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteerin
 from synthex_ros.control.magnetic.mouths import find_mouths
 from synthex_ros.control.magnetic.planner import PlannerSettings, plan_along
 from synthex_ros.control.magnetic.wire_model import WireModel, bend_to_meet
-from synthex_ros.control.magnetic.wire_sight import WireSight, line_end, point_behind
+from synthex_ros.control.magnetic.wire_sight import WireSight, line_end, points_behind
 from synthex_ros.control.reference import Reference, TargetGoal
 from synthex_ros.devices.magnetic.guidewire_parameters import GuidewireParameters
 from synthex_ros.devices.magnetic.numbers import wire_numbers
@@ -189,8 +189,9 @@ def test_the_front_of_a_wire_is_stiffer_than_the_whole():
 
 def test_points_behind_the_tip_are_found_along_the_line():
     line = hook(90)
-    assert point_behind(line, 0.010) == pytest.approx(line[-6], abs=1e-4)
-    assert point_behind(line, 1.0) is None
+    near, beyond = points_behind(line, (0.010, 1.0))
+    assert near == pytest.approx(line[-6], abs=1e-4)
+    assert beyond is None
     assert len(line_end(line, 0.0101)) == 6
 
 

@@ -58,6 +58,8 @@ class MagneticAnswer:
 class MagneticController:
     """Law, goals and limits; call `answer` once for each frame, in order of stamps.
 
+    Of several frames that have arrived together, `answer` the newest and `learn` from the others.
+
     Args:
         law: control law of the device.
         joint_limits: limits of its joints, without names for a device without.
@@ -106,6 +108,7 @@ class MagneticController:
         self._good_ns: int | None = None
         self._moving = False
         self._interval = FrameInterval()
+        self._lasts_s = 0.0
 
     @property
     def _has_no_joints(self) -> bool:
@@ -171,8 +174,25 @@ class MagneticController:
         Raises:
             LookupError: no joints were measured yet.
         """
+        refused = self.learn(frame, now_ns)
+        lasts_s, self._lasts_s = self._lasts_s, 0.0
+        return self._move(now_ns, lasts_s) if refused is None else refused
+
+    def learn(self, frame: TrackedFrame, now_ns: int) -> MagneticAnswer | None:
+        """Take a frame that another one follows at once: `answer` to that one answers both.
+
+        Args:
+            frame: the tracker's findings; the joints at its stamp must be known.
+            now_ns: present time on the clock of the stamps [ns].
+
+        Returns:
+            The hold that answers a frame which may not move the device, otherwise None.
+
+        Raises:
+            LookupError: no joints were measured yet.
+        """
         stamp_ns = frame.stamp_ns
-        interval_s = self._interval.after(stamp_ns)
+        self._lasts_s += self._interval.after(stamp_ns)
         self._stamp_ns = stamp_ns
         self.delay.saw(stamp_ns, now_ns)
         self.law.force_n = self.wall_force_n
@@ -187,7 +207,7 @@ class MagneticController:
             reason = f'the device was not where it must be in {_GATE_STREAK} frames'
             return self.hold('motion_residual', reason, stamp_ns)
         self._good_ns = stamp_ns
-        return self._move(now_ns, interval_s)
+        return None
 
     def tick(self, now_ns: int) -> MagneticAnswer | None:
         """Return a command between frames, or None where there is nothing to add.

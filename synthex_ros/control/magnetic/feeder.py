@@ -13,6 +13,7 @@ import numpy as np
 
 from synthex_ros.control.magnetic.feed_settings import FeedSettings
 from synthex_ros.control.magnetic.lumen_path import LumenPath
+from synthex_ros.vectors import clamp
 
 _GOT_ON_M, _PAST_M = 2e-3, 8e-3
 """Way ahead by which a tip has got on, and is past the place where it was caught [m]."""
@@ -200,19 +201,19 @@ class Feeder:
     ) -> float:
         """Return the speed of a tip that may get on [m/s]; negative beyond a wide end."""
         settings = self._settings
-        turned = float(np.clip(1 - field_off_rad / settings.field_off_rad, 0, 1))
-        pressed = float(np.clip(2 * (1 - force_n / settings.warn_force_n), 0.15, 1))
+        turned = clamp(1 - field_off_rad / settings.field_off_rad, 0, 1)
+        pressed = clamp(2 * (1 - force_n / settings.warn_force_n), 0.15, 1)
         looking = self._looking(tip_off_rad)
         return settings.speed_m_s * turned * looking * min(pressed, self._slowing(place))
 
     def _looking(self, tip_off_rad: float) -> float:
         """Return the part of the speed that a tip off its aim by an angle [rad] allows."""
-        return float(np.clip(1.3 - tip_off_rad / self._settings.tip_off_rad, 0, 1))
+        return clamp(1.3 - tip_off_rad / self._settings.tip_off_rad, 0, 1)
 
     def _slowing(self, place: _Place) -> float:
         """Return the part of the speed that the end, a mouth or a branch allows."""
         settings, short_m = self._settings, place.path.short_m
-        slowing = float(np.clip(short_m / _SLOWING_M, 0.15 if short_m > 0 else -0.3, 1))
+        slowing = clamp(short_m / _SLOWING_M, 0.15 if short_m > 0 else -0.3, 1)
         if not place.path.in_branch:
             return slowing
         slow = place.path.at_mouth or place.extra_m > self._at_outer_walls_m(place)

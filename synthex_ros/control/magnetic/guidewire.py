@@ -26,6 +26,7 @@ from synthex_ros.control.magnetic.wire_sight import WireSight
 from synthex_ros.control.reference import Goal, Reference, TargetGoal
 from synthex_ros.geometry import check_pose
 from synthex_ros.joints import JointLimits
+from synthex_ros.vectors import angle_rad, clamp, cross, length
 
 Array = NDArray[np.float64]
 
@@ -150,8 +151,8 @@ class GuidewireLaw:
     def _learn_bend(self, seen: Seen) -> bool:
         """Use the chord from the landmark behind to the tip, as the image shows it."""
         turn = self._base[:3, :3]
-        side = np.cross(seen.axis, turn[:, 2])
-        size = float(np.linalg.norm(side))
+        side = cross(seen.axis, turn[:, 2])
+        size = length(side)
         if seen.back_m is None or size < 0.5:
             return True  # the wire looks along the rays: its bend is out of sight
         side_base = turn.T @ side / size
@@ -162,7 +163,7 @@ class GuidewireLaw:
         deviation = 2 * math.sqrt(2 * across) / self.model.back_m
         acted, before = (self._field.at(seen.stamp_ns - age) for age in (0, _SETTLE_NS))
         if np.any(before):
-            deviation += 0.5 * _angle(acted, before)  # the wire is on its way
+            deviation += 0.5 * angle_rad(acted, before)  # the wire is on its way
         field = turn.T @ acted
         return self.bends.observe(seen.stamp_ns, field, bend, side_base[:2], deviation)
 
@@ -201,14 +202,15 @@ class GuidewireLaw:
             self._frame = self._base[:3, :3]
             wanted = self._field_towards(goal.direction, 1.0)
             speed = self._feed_to(reference.position_m, tip, self._base[:3, 2])
-            off = _angle(self._slew.field_t, wanted) if np.any(self._slew.field_t) else np.pi
-            speed *= float(np.clip(1 - off / 0.3, 0, 1))
+            off = angle_rad(self._slew.field_t, wanted) if np.any(self._slew.field_t) else np.pi
+            speed *= clamp(1 - off / 0.3, 0, 1)
         else:
             wanted, speed = self._towards(reference, stamp_ns, tip, now_ns)
         field = self._slew.step(self._by_the_front(wanted), interval_s)
         after = np.array(joints, float)
-        after[0] += np.clip(speed, -self._limits.rate[0], self._limits.rate[0]) * interval_s
-        error = float(np.linalg.norm(reference.position_m - tip))
+        rate = float(self._limits.rate[0])
+        after[0] += clamp(speed, -rate, rate) * interval_s
+        error = length(reference.position_m - tip)
         pull = np.zeros(3) if self.settings.force_free else None
         return Wish(field, pull, self._limits.clamp(after), error)
 
@@ -222,7 +224,7 @@ class GuidewireLaw:
         if self._fed is not None and now_ns > self._fed[0]:
             passed_s = max((now_ns - self._fed[0]) * 1e-9, 1e-3)
             speed = (float(wish.joints[0]) - self._fed[1]) / passed_s
-            self._velocity = np.clip(speed, -0.05, 0.05) * self._along
+            self._velocity = clamp(speed, -0.05, 0.05) * self._along
         self._fed = (now_ns, float(wish.joints[0]))
 
     def _along_path(
@@ -233,7 +235,7 @@ class GuidewireLaw:
             self._doubt_m,
         )  # fmt: skip
         self._along = path.path.tangent(path.arc_m or 0.0)
-        off = _angle(self._slew.field_t, wanted) if np.any(self._slew.field_t) else np.pi
+        off = angle_rad(self._slew.field_t, wanted) if np.any(self._slew.field_t) else np.pi
         speed = self.feeder.speed_m_s(
             path, float(joints[0]), off, self.force_n, self._steering.folded,
             self._steering.tip_off_rad,
@@ -254,14 +256,14 @@ class GuidewireLaw:
         self._along = along
         ahead = float((point - tip) @ along)
         most = self.settings.feed.speed_m_s
-        return float(np.clip(self.settings.feed_gain_hz * ahead, -most, most))
+        return clamp(self.settings.feed_gain_hz * ahead, -most, most)
 
     def _by_the_front(self, wanted: Array) -> Array:
         """Return a field to turn to first: from one side to the other not behind the wire."""
         now, front = self._slew.field_t, self._frame[:, 2]
-        if not np.any(now) or _angle(now, wanted) < _FAR_RAD or _angle(now, front) < 0.2:
+        if not np.any(now) or angle_rad(now, wanted) < _FAR_RAD or angle_rad(now, front) < 0.2:
             return wanted
-        return float(np.linalg.norm(wanted)) * front
+        return length(wanted) * front
 
     def _field_towards(self, direction: Array, oversteer: float) -> Array:
         """Return the field in `world` that turns the tip into a direction, shape (3,)."""
@@ -295,10 +297,6 @@ class GuidewireLaw:
         side, ahead = self.model.tip_m(angle)
         across = bend / angle if angle > _STRAIGHT_RAD else np.zeros(2)
         return turn @ np.append(side * across, ahead)
-
-
-def _angle(a: Array, b: Array) -> float:
-    return math.atan2(float(np.linalg.norm(np.cross(a, b))), float(a @ b))
 
 
 def _doubt(covariance_m2: Array) -> Array | None:

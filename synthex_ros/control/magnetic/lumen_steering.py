@@ -22,6 +22,7 @@ from synthex_ros.control.magnetic.mouths import Mouth
 from synthex_ros.control.magnetic.tip_angle import BendEstimator
 from synthex_ros.control.magnetic.wire_model import WireModel, bend_to_meet
 from synthex_ros.control.magnetic.wire_sight import BODY_M, WireSight
+from synthex_ros.vectors import clamp, cross, length
 
 Array = NDArray[np.float64]
 
@@ -31,6 +32,7 @@ _DAMPING_S, _CORRECTION = 0.5, 0.7
 _TURN_HZ, _STRONG = 1.0, 0.9
 _AT_END_M, _ALONG = 4e-3, math.cos(math.radians(75))
 _TRIED = (0.0, 1.0, -1.0)
+_AXES = np.eye(3)
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,12 @@ class LumenSteering:
 
     def _towards(self, way: Array, tip: Array, interval_s: float) -> Array:
         """Turn the field by what the tip that is seen lacks of the direction to its aim."""
-        wanted = way / max(float(np.linalg.norm(way)), 1e-9)
-        self.tip_off_rad = math.acos(float(np.clip(wanted @ tip, -1, 1)))
-        before = tip if self._smooth is None else self._smooth / np.linalg.norm(self._smooth)
+        wanted = way / max(length(way), 1e-9)
+        self.tip_off_rad = math.acos(clamp(float(wanted @ tip), -1, 1))
+        before = tip if self._smooth is None else self._smooth / length(self._smooth)
         turned = before + _TURN_HZ * interval_s * (wanted - tip)
-        unit = _before_the_tip(turned / max(float(np.linalg.norm(turned)), 1e-9), tip)
-        lead = float(np.linalg.norm(np.cross(unit, tip)))
+        unit = _before_the_tip(turned / max(length(turned), 1e-9), tip)
+        lead = length(cross(unit, tip))
         high = self._fields.field_max_t
         low = max(self._fields.field_t, _STRONG * high)
         self._smooth = unit * (low + lead * (high - low))
@@ -141,7 +143,7 @@ class LumenSteering:
             self._smooth = field
         share = 1 - math.exp(-interval_s / _DAMPING_S)
         mean = (1 - share) * self._smooth + share * field
-        norm, size = float(np.linalg.norm(mean)), float(np.linalg.norm(field))
+        norm, size = length(mean), length(field)
         self._smooth = field if norm < 0.2 * size else mean * (size / norm)
         return self._smooth
 
@@ -153,11 +155,11 @@ class LumenSteering:
         It is turned so far that the tip comes to lie before the mouth, not beside it.
         """
         branch = mouth.branch - (mouth.branch @ along) * along
-        branch = branch / max(float(np.linalg.norm(branch)), 1e-9)
-        beside = np.cross(along, branch)
+        branch = branch / max(length(branch), 1e-9)
+        beside = cross(along, branch)
         reach, ahead = self._front.model.tip_m(angle_rad)
         unbent = sight.body_m + ahead * sight.behind  # type: ignore[operator]
-        share = float(np.clip((aim - unbent) @ beside / reach, -0.8, 0.8))
+        share = clamp(float((aim - unbent) @ beside / reach), -0.8, 0.8)
         return math.sqrt(1 - share**2) * branch + share * beside
 
     def _field(
@@ -195,9 +197,9 @@ def _direction(frame: Array, towards: Array, angle_rad: float) -> Array:
 
 def _corrected(field: Array, wanted: Array, tip: Array) -> Array:
     """Return a field turned further by what the tip that is seen lacks: walls hold it aside."""
-    size = float(np.linalg.norm(field))
+    size = length(field)
     turned = field / max(size, 1e-12) + _CORRECTION * (wanted - tip)
-    norm = float(np.linalg.norm(turned))
+    norm = length(turned)
     return field if norm < 0.2 else turned * (size / norm)
 
 
@@ -207,11 +209,11 @@ def _before_the_tip(wanted: Array, tip: Array | None) -> Array:
     The torque is greatest at 90 degrees; a field further behind a tip that the wall holds folds
     it back when it comes free.
     """
-    size = float(np.linalg.norm(wanted))
+    size = length(wanted)
     if tip is None or size == 0 or wanted @ tip >= size * math.cos(_LEAD_SEEN_RAD):
         return wanted
     across = wanted - (wanted @ tip) * tip
-    norm = float(np.linalg.norm(across))
+    norm = length(across)
     if norm < 1e-3 * size:
         return size * tip
     return size * (math.cos(_LEAD_SEEN_RAD) * tip + math.sin(_LEAD_SEEN_RAD) * across / norm)
@@ -219,7 +221,7 @@ def _before_the_tip(wanted: Array, tip: Array | None) -> Array:
 
 def frame_along(direction: Array) -> Array:
     """Return a rotation matrix, shape (3, 3), whose z axis is a unit vector."""
-    side = np.eye(3)[int(np.argmin(np.abs(direction)))]
+    side = _AXES[int(np.argmin(np.abs(direction)))]
     side = side - (side @ direction) * direction
-    side = side / np.linalg.norm(side)
-    return np.stack([side, np.cross(direction, side), direction], axis=1)
+    side = side / length(side)
+    return np.array([side, cross(direction, side), direction]).T

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.control.magnetic.planner import PlannedPath
+from synthex_ros.vectors import length
 
 Array = NDArray[np.float64]
 
@@ -159,7 +160,7 @@ class MouthWatch:
         return self._strayed_at_m is not None
 
     def _off_m(self, arc_m: float, tip_m: Array) -> float:
-        return float(np.linalg.norm(tip_m - self._path.at(arc_m)))
+        return length(tip_m - self._path.at(arc_m))
 
     def _reach_m(self, arc_m: float) -> float:
         """Return how far from the path the vessel's far wall is, for a path that is near one."""

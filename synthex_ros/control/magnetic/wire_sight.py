@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from synthex_ros.vectors import clamp, length
 
 Array = NDArray[np.float64]
 
@@ -17,18 +20,22 @@ FOLDED_RAD, STRAIGHT_RAD = math.radians(120), math.radians(70)
 _NEW = 0.4
 
 
-def point_behind(line_m: Array, distance_m: float) -> Array | None:
-    """Return the point `distance_m` behind the end of a line, shape (3,); None if it is shorter.
+def points_behind(line_m: Array, distances_m: Sequence[float]) -> list[Array | None]:
+    """Return points so far behind the end of a line, shape (3,) each; None beyond its other end.
 
     Args:
         line_m: points from the back to the tip, shape (K, 3) [m].
-        distance_m: along the line [m].
+        distances_m: along the line [m].
     """
     back = line_m[::-1]
-    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(back, axis=0), axis=1))])
-    if arc[-1] < distance_m:
-        return None
-    return np.array([np.interp(distance_m, arc, back[:, axis]) for axis in range(3)])
+    arc = _arcs_m(back)
+    columns = tuple(back.T)
+    return [
+        np.array([np.interp(distance, arc, column) for column in columns])
+        if distance <= arc[-1]
+        else None
+        for distance in distances_m
+    ]
 
 
 def line_end(line_m: Array, length_m: float) -> Array:
@@ -36,8 +43,12 @@ def line_end(line_m: Array, length_m: float) -> Array:
     back = np.asarray(line_m, float)[::-1]
     if len(back) == 0:
         return back
-    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(back, axis=0), axis=1))])
-    return back[arc <= length_m][::-1]
+    return back[_arcs_m(back) <= length_m][::-1]
+
+
+def _arcs_m(points_m: Array) -> Array:
+    """Return the distance of each point from the first along the line, shape (K,) [m]."""
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points_m, axis=0), axis=1))])
 
 
 class WireSight:
@@ -66,22 +77,21 @@ class WireSight:
         if line_m is None or len(line_m) < 2 or not np.all(np.isfinite(line_m)):
             self.clear()
             return
-        near, far = (point_behind(line_m, distance) for distance in BODY_M)
-        end = point_behind(line_m, TIP_M)
+        near, far, end = points_behind(line_m, (*BODY_M, TIP_M))
         self.tip = None if end is None else _mixed(self.tip, line_m[-1] - end)
         if near is None or far is None:
             self.behind, self.body_m, self.folded = None, None, False
             return
         self.behind, self.body_m = _mixed(self.behind, near - far), near
         if self.tip is not None:
-            turned = math.acos(float(np.clip(self.tip @ self.behind, -1, 1)))
+            turned = math.acos(clamp(float(self.tip @ self.behind), -1, 1))
             self.folded = turned > (STRAIGHT_RAD if self.folded else FOLDED_RAD)
 
 
 def _mixed(before: Array | None, now: Array) -> Array:
-    unit = now / max(float(np.linalg.norm(now)), 1e-12)
+    unit = now / max(length(now), 1e-12)
     if before is None:
         return unit
     mean = (1 - _NEW) * before + _NEW * unit
-    size = float(np.linalg.norm(mean))
+    size = length(mean)
     return unit if size < 1e-3 else mean / size

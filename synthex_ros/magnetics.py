@@ -160,6 +160,6 @@ def as_vector(values: ArrayLike, name: str) -> Array:
         ValueError: wrong shape or not finite.
     """
     vector = np.asarray(values, float)
-    if vector.shape != (3,) or not np.isfinite(vector).all():
+    if vector.shape != (3,) or not all(map(math.isfinite, vector.tolist())):
         raise ValueError(f'{name} must be three finite numbers, got {vector.tolist()}')
     return vector

@@ -66,6 +66,7 @@ def interaction_matrix(view: View, features: ArrayLike) -> Array:
 
 def metres_per_feature(view: View, features: ArrayLike) -> Array:
     """Return the tip displacement across the ray of one unit of each feature, shape (3,) [m]."""
-    k = view.geometry.intrinsics()
-    depth = float(np.asarray(features, float)[2])
-    return np.array([depth / k[0, 0], depth / k[1, 1], 1.0])
+    geometry = view.geometry
+    per_px = float(np.asarray(features, float)[2]) / geometry.source_to_detector_m
+    pitch_v, pitch_u = geometry.pixel_pitch_m
+    return np.array([per_px * pitch_u, per_px * pitch_v, 1.0])

@@ -134,7 +134,7 @@ class CommandGuard:
         if not enabled:
             return 'disabled', 'device is not enabled'
         values = np.asarray(positions, float)
-        if not np.all(np.isfinite(values)):
+        if not np.isfinite(values).all():
             return 'not_finite', f'positions are not finite: {values.tolist()}'
         wrong = same_names(names, self.limits.names)
         if wrong is None and values.shape != (len(self.limits.names),):
@@ -157,10 +157,10 @@ class CommandGuard:
     def _position(self, values):
         lower, upper = np.asarray(self.limits.lower), np.asarray(self.limits.upper)
         tolerance = 1e-9 * (upper - lower)
-        outside = np.flatnonzero((values < lower - tolerance) | (values > upper + tolerance))
-        if not outside.size:
+        outside = (values < lower - tolerance) | (values > upper + tolerance)
+        if not outside.any():
             return None
-        k = outside[0]
+        k = int(outside.argmax())
         return 'position_limit', (
             f'{self.limits.names[k]} must be {lower[k]:g}..{upper[k]:g}, got {values[k]:.6g}'
         )
@@ -175,10 +175,10 @@ class CommandGuard:
         interval_s = min(since_s, self._max_interval_s)
         step = np.asarray(self.limits.rate) * interval_s * self._rate_margin
         low, high = np.min(known, axis=0) - step - 1e-12, np.max(known, axis=0) + step + 1e-12
-        outside = np.flatnonzero((values < low) | (values > high))
-        if not outside.size:
+        outside = (values < low) | (values > high)
+        if not outside.any():
             return None
-        k = outside[0]
+        k = int(outside.argmax())
         excess = max(low[k] - values[k], values[k] - high[k]) + step[k]
         return 'rate_limit', (
             f'{self.limits.names[k]} moves {excess:.4g} in {interval_s:.3f} s, '

@@ -227,7 +227,8 @@ class CoilAllocator:
                 raise ValueError('moment_a_m2 must not be zero: no gradient pulls at it')
             rows, values = force_map(moment), as_vector(force_n, 'force_n')
             unit = weights.gradient_unit_t_m * size
-        inverse = rows.T if force_n is None else np.asarray(np.linalg.pinv(rows), float)
+        # the rows of a force are independent: the inverse of least squares in closed form
+        inverse = rows.T if force_n is None else rows.T @ np.linalg.inv(rows @ rows.T)
         largest = np.max(np.abs(inverse @ values), initial=0.0)
         if largest > limits.gradient_max_t_m:
             notes.append(f'gradient {largest:.3g} T/m is above {limits.gradient_max_t_m:g} T/m')
@@ -333,8 +334,7 @@ class CoilAllocator:
         weights = self.weights
         rows = np.vstack([unit[:3] / weights.field_unit_t, wish.rows @ unit[3:] / wish.unit])
         wanted = np.concatenate([wish.field_t / weights.field_unit_t, wish.values / wish.unit])
-        inverse = np.linalg.pinv(rows, rcond=1e-4)
-        off = wanted - rows @ (inverse @ wanted)
+        off = wanted - rows @ np.linalg.lstsq(rows, wanted, rcond=1e-4)[0]
         return bool(
             np.linalg.norm(off[:3]) * weights.field_unit_t <= weights.field_tolerance_t
             and np.max(np.abs(off[3:]), initial=0.0) * weights.gradient_unit_t_m

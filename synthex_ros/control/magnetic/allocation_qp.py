@@ -34,24 +34,24 @@ def box_least_squares(
     Raises:
         ValueError: something is not finite, or a lower bound is above its upper bound.
     """
-    if not (np.all(np.isfinite(rows)) and np.all(np.isfinite(wanted))):
+    if not (np.isfinite(rows).all() and np.isfinite(wanted).all()):
         raise ValueError('rows and wanted values must be finite')
-    if not np.all(lower <= upper):
+    if not (lower <= upper).all():
         raise ValueError(f'lower must not be above upper, got {lower} and {upper}')
     free = lower < upper
     x = np.array(lower, float)
-    if np.any(free):
+    if free.any():
         inner = np.ascontiguousarray(rows[:, free])
         target = wanted - rows[:, ~free] @ x[~free]
         hessian = inner.T @ inner
-        hessian[np.diag_indices_from(hessian)] += ridge
+        hessian.ravel()[:: len(hessian) + 1] += ridge  # the diagonal
         x[free] = _solve(hessian, -inner.T @ target, lower[free], upper[free])
     return x
 
 
 def _solve(hessian: Array, linear: Array, lower: Array, upper: Array) -> Array:
     found = np.linalg.solve(hessian, -linear).astype(float, copy=False)
-    if np.all(found >= lower) and np.all(found <= upper):
+    if (found >= lower).all() and (found <= upper).all():
         return found
     count = len(linear)
     sense = np.zeros(count, np.int32)

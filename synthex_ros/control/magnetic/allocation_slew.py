@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.magnetics import as_vector
+from synthex_ros.vectors import clamp, cross, length
 
 Array = NDArray[np.float64]
 
@@ -80,7 +81,7 @@ class FieldSlew:
         wanted = as_vector(wanted_t, 'wanted_t')
         if not duration_s >= 0:
             raise ValueError(f'duration_s must not be negative, got {duration_s}')
-        now, goal = float(np.linalg.norm(self.field_t)), float(np.linalg.norm(wanted))
+        now, goal = length(self.field_t), length(wanted)
         step = self.growth_t_s * duration_s
         strength = now + min(max(goal - now, -step), step)
         if goal == 0.0 or now == 0.0:
@@ -94,13 +95,13 @@ class FieldSlew:
 
 def turned(start: Array, goal: Array, most_rad: float) -> Array:
     """Return the unit vector `start`, turned towards `goal` by at most `most_rad`, shape (3,)."""
-    cosine = float(np.clip(start @ goal, -1.0, 1.0))
+    cosine = clamp(float(start @ goal), -1.0, 1.0)
     across = goal - cosine * start
-    size = float(np.linalg.norm(across))
+    size = length(across)
     angle = math.atan2(size, cosine)
     if angle <= most_rad:
         return goal.copy()
     if size < 1e-9:
-        across = np.cross(start, np.eye(3)[int(np.argmin(np.abs(start)))])
-        size = float(np.linalg.norm(across))
+        across = cross(start, np.eye(3)[int(np.argmin(np.abs(start)))])
+        size = length(across)
     return math.cos(most_rad) * start + math.sin(most_rad) * across / size

@@ -130,7 +130,8 @@ class DelayedFilter:
     def _corrected(self, step: _Step, position: Array, noise: Array) -> _Step | None:
         miss = position - step.mean[:3]
         spread = step.covariance[:3, :3] + noise
-        weighted = np.linalg.solve(spread, np.column_stack([miss, step.covariance[:3]]))
+        known = np.concatenate([miss[:, None], step.covariance[:3]], axis=1)
+        weighted = np.linalg.solve(spread, known)
         if float(miss @ weighted[:, 0]) > self._gate:
             return None
         mean = step.mean + step.covariance[:, :3] @ weighted[:, 0]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from synthex_ros.control.features import TipMeasurement, metres_per_feature
 from synthex_ros.control.reference import Goal, Reference
+from synthex_ros.vectors import length
 
 Array = NDArray[np.float64]
 
@@ -133,7 +134,7 @@ def seen_from(
     deviations = np.array([*(scale[:2] * measurement.deviations[:2]), measurement.deviations[2]])
     point = measurement.tip_world_m
     ray = point - view.world_from_source[:3, 3]
-    ray = ray / np.linalg.norm(ray)
+    ray = ray / length(ray)
     turn = view.world_from_source[:3, :3].copy()
     # depth is along the optical axis; the error of a point on its ray is along that ray
     turn[:, 2] = ray / float(ray @ turn[:, 2])

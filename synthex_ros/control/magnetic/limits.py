@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.control.magnetic.law import Wish
+from synthex_ros.vectors import length
 
 Array = NDArray[np.float64]
 
@@ -52,12 +53,12 @@ class MagneticLimits:
         parts = [field] if force is None else [field, force]
         if wish.joints is not None:
             parts.append(wish.joints)
-        if not all(np.all(np.isfinite(part)) for part in parts):
+        if not all(np.isfinite(part).all() for part in parts):
             return 'not_finite', f'the command is not finite: {[p.tolist() for p in parts]}'
-        strength = float(np.linalg.norm(field))
+        strength = length(field)
         if strength > self.field_max_t * (1 + 1e-9):
             return 'field_limit', f'field is {strength:.4g} T, limit {self.field_max_t:g} T'
-        size = 0.0 if force is None else float(np.linalg.norm(force))
+        size = 0.0 if force is None else length(force)
         if size > self.force_max_n * (1 + 1e-9):
             return 'force_limit', f'force is {size:.3g} N, limit {self.force_max_n:g} N'
         return None

@@ -13,12 +13,13 @@ from synthex_ros.control.magnetic.feed_settings import FeedSettings
 from synthex_ros.control.magnetic.line_of_sight import LineOfSight
 from synthex_ros.control.magnetic.mouths import Mouth, MouthWatch
 from synthex_ros.control.magnetic.planner import PlannedPath, Room
+from synthex_ros.vectors import clamp, length
 
 Array = NDArray[np.float64]
 
 MODES = ('automatic', 'confirm')
 
-_BACK_M, _END_M, _ON_M = 0.015, 0.012, 3e-3
+_BACK_M, _END_M, _ON_M, _JUMP_M = 0.015, 0.012, 3e-3, 0.02
 _ASIDE_M = (0.0, -3e-3, 3e-3, -6e-3, 6e-3)
 """Where attempts at a mouth aim beside it, along the wider vessel [m]."""
 
@@ -96,7 +97,7 @@ class LumenPath:
         """Whether the tip is at the end, and in its vessel."""
         near = self.remaining_m <= self.settings.reach_m
         if self.wide_end:
-            near = near and float(np.linalg.norm(self._to_end_m)) <= self.settings.near_m
+            near = near and length(self._to_end_m) <= self.settings.near_m
         return len(self._stops) == 1 and near and self._inside
 
     @property
@@ -147,15 +148,14 @@ class LumenPath:
     def locate(self, tip_m: Array) -> float:
         """Return how far along the path a tip is [m]; it does not jump to another stretch."""
         arcs, points = self.path.arc_m, self.path.points_m
-        near = np.ones(len(arcs), bool)
+        first, last = 0, len(arcs)
         if self.arc_m is not None:
-            near = np.abs(arcs - self.arc_m) <= 0.02
-        index = np.flatnonzero(near)
-        away = np.linalg.norm(points[index] - tip_m, axis=1)
-        best = int(index[np.argmin(away)])
+            first, last = np.searchsorted(arcs, (self.arc_m - _JUMP_M, self.arc_m + _JUMP_M))
+        off = points[first:last] - tip_m
+        best = int(first + np.einsum('ij,ij->i', off, off).argmin())
         along = float((tip_m - points[best]) @ self.path.tangent(float(arcs[best])))
         step = float(arcs[1] - arcs[0])
-        found = float(np.clip(arcs[best] + np.clip(along, -step, step), 0, arcs[-1]))
+        found = clamp(float(arcs[best]) + clamp(along, -step, step), 0.0, float(arcs[-1]))
         before = found if self.arc_m is None else self.arc_m
         self.arc_m = self._watch.placed(before, found, tip_m)
         self._inside = self._watch.inside(self.arc_m, tip_m)

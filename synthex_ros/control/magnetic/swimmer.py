@@ -115,7 +115,9 @@ class DriftModel:
     size = 8
 
     def __init__(self, noise: DriftNoise | None = None) -> None:
-        self.noise = noise or DriftNoise()
+        self.noise = noise = noise or DriftNoise()
+        rates = [noise.position_m] * 3 + [noise.drift_m_s] * 3 + [noise.flow_scale, noise.mobility]
+        self._rates = np.square(rates)
 
     @staticmethod
     def first_mean(position_m: Array) -> Array:
@@ -134,19 +136,12 @@ class DriftModel:
         self, mean: Array, covariance: Array, inputs: Array, duration_s: float
     ) -> tuple[Array, Array]:
         """Return mean (8,) and covariance (8, 8) after `duration_s` [s]."""
-        swimming, flow = inputs[:3], inputs[3:]
-        after = mean.copy()
-        after[:3] += (mean[7] * swimming + mean[6] * flow + mean[3:6]) * duration_s
-        rows = np.zeros((3, 8))
-        rows[:, 3:6] = duration_s * np.eye(3)
-        rows[:, 6], rows[:, 7] = duration_s * flow, duration_s * swimming
-        spread = covariance.copy()
-        spread[:3] += rows @ covariance
-        spread[:, :3] += spread @ rows.T
-        noise = self.noise
-        rates = [noise.position_m] * 3 + [noise.drift_m_s] * 3 + [noise.flow_scale, noise.mobility]
-        spread[_DIAGONAL, _DIAGONAL] += np.square(rates) * duration_s
-        return after, spread
+        move = _STAY.copy()
+        move[:3, 3:6] = duration_s * _STAY[:3, :3]
+        move[:3, 6], move[:3, 7] = duration_s * inputs[3:], duration_s * inputs[:3]
+        spread = move @ covariance @ move.T
+        spread.ravel()[::9] += self._rates * duration_s  # the diagonal
+        return move @ mean, spread
 
 
-_DIAGONAL = np.arange(8)
+_STAY = np.eye(8)

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from synthex_ros.geometry import View
 from synthex_ros.ros import messages, qos, topics
-from synthex_ros.tracking.pipeline import TipResult
+from synthex_ros.tracking.tip_result import TipResult
 from tracker_node.errors import FrameRejected
 from tracker_node.frame_parts import FrameParts
 from tracker_node.wiring import Wiring

@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.geometry import View, make_pose
+from synthex_ros.geometry import View
 from synthex_ros.tracking.filter import Measurement, PointFilter
 from synthex_ros.tracking.landmarks import Landmark, decode
 from synthex_ros.tracking.model import Prediction, TrackerModel
 from synthex_ros.tracking.ray_plane import tip_on_plane
 from synthex_ros.tracking.region import Region, RegionChooser
 from synthex_ros.tracking.shape import ShapeEstimate, ShapeFitter
+from synthex_ros.tracking.tip_result import TipResult, blank_reason, tip_result
 
 Array = NDArray[np.float64]
-
-_SATURATED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,46 +56,6 @@ class TipFrame:
     world_from_cm_base: Array
     predicted_control_rad: Array
     time_s: float
-
-
-@dataclass(frozen=True)
-class TipResult:
-    """What the tracker says about one exposure.
-
-    Attributes:
-        labels: class ids, shape (rows, columns), uint8.
-        landmarks: all landmarks; score 0 is not seen, or not to be used.
-        lost: whether there is no usable tip.
-        reason: why this frame did not count as a measurement; '' if it did.
-        world_from_tip: filtered tip frame, shape (4, 4) [m]; None if lost.
-        covariance_m2: its position's covariance, shape (3, 3) [m^2].
-        centerline_world_m: shape [m], (N, 3); None if it was not found in this frame.
-        inference_s: time that network and landmarks took [s].
-        fit_s: time that shape and filter took [s].
-        region: the part of the frame that was looked at; None if all of it was.
-    """
-
-    labels: NDArray[np.uint8]
-    landmarks: tuple[Landmark, ...]
-    lost: bool
-    reason: str
-    world_from_tip: Array | None
-    covariance_m2: Array
-    centerline_world_m: Array | None
-    inference_s: float
-    fit_s: float
-    region: Region | None = None
-
-
-def blank_reason(counts: NDArray) -> str:
-    """Return why a radiograph shows nothing (constant, black, saturated), '' if it may."""
-    low, high = int(counts.min()), int(counts.max())
-    if low == high:
-        return f'constant image ({low} everywhere): no beam, or a frozen detector'
-    limit = np.iinfo(counts.dtype).max
-    if high == limit and np.mean(counts == limit) > _SATURATED_SHARE:
-        return 'saturated image'
-    return ''
 
 
 class TipTracker:
@@ -251,20 +210,7 @@ class TipTracker:
             lost = state.lost
             if measurement.position is not None and not state.accepted:
                 reason = 'gate'
-        # A frame that did not count gives no landmark to steer by either.
-        if lost or reason:
-            landmarks = tuple(replace(one, score=0.0) for one in landmarks)
         if estimate is not None and not reason:
             self._turn = estimate.world_from_tip[:3, :3]
-        known = state is not None and not lost
-        return TipResult(
-            labels=prediction.labels(),
-            landmarks=landmarks,
-            lost=lost,
-            reason=reason,
-            world_from_tip=make_pose(self._turn, state.position) if known and state else None,
-            covariance_m2=state.covariance if known and state else np.full((3, 3), np.nan),
-            centerline_world_m=estimate.centerline_world_m if known and estimate else None,
-            inference_s=0.0,
-            fit_s=0.0,
-        )
+        line = estimate.centerline_world_m if estimate is not None and not lost else None
+        return tip_result(prediction.labels(), landmarks, state, reason, self._turn, line)

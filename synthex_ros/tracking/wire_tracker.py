@@ -15,14 +15,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.geometry import ProjectionGeometry, View, make_pose
+from synthex_ros.geometry import ProjectionGeometry, View
 from synthex_ros.tracking.filter import Measurement, PointFilter, PointState
 from synthex_ros.tracking.known_length import KnownEnd
 from synthex_ros.tracking.landmarks import Landmark, decode
 from synthex_ros.tracking.metadata import ModelMetadata
 from synthex_ros.tracking.model import Prediction
-from synthex_ros.tracking.pipeline import TipResult, blank_reason
 from synthex_ros.tracking.region import Region, RegionChooser
+from synthex_ros.tracking.tip_result import TipResult, blank_reason, tip_result
 from synthex_ros.tracking.wire_depth import PlacedWire, WireDepth
 from synthex_ros.tracking.wire_trace import trace_wire
 
@@ -264,25 +264,11 @@ class WireTracker:
         lost = state is None or state.lost
         if lost and not isinstance(placed, PlacedWire):
             self._forget_depth()
-        # A frame that did not count gives no landmark to steer by either.
-        if lost or reason:
-            landmarks = tuple(replace(one, score=0.0) for one in landmarks)
         line = None
         if isinstance(placed, PlacedWire) and not reason:
             self._turn = _frame_along(_end_direction(placed.line_world_m), self._turn)
             line = None if lost else placed.line_world_m
-        known = state is not None and not lost
-        return TipResult(
-            labels=prediction.labels(),
-            landmarks=landmarks,
-            lost=lost,
-            reason=reason,
-            world_from_tip=make_pose(self._turn, state.position) if known and state else None,
-            covariance_m2=state.covariance if known and state else np.full((3, 3), np.nan),
-            centerline_world_m=line,
-            inference_s=0.0,
-            fit_s=0.0,
-        )
+        return tip_result(prediction.labels(), landmarks, state, reason, self._turn, line)
 
 
 def _reason(placed: PlacedWire | str, state: PointState | None) -> str:

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.anatomy.vessels.lumen import Lumen
 from synthex_ros.anatomy.vessels.model import VesselModel, vessel_model
 from synthex_ros.anatomy.vessels.procedural import procedural_tree
 from synthex_ros.control.magnetic.build import magnetic_controller
@@ -98,7 +99,7 @@ def wire_scene(
     base: Array,
     insertion_m: float,
     *,
-    lumen: object | None = None,
+    lumen: Lumen | None = None,
     follows: bool = False,
     coils: str = 'navion_like',
     settings: GuidewireSettings | None = None,
@@ -120,7 +121,7 @@ def wire_scene(
     """
     rng = np.random.default_rng([seed, 1])
     known = known or GuidewireParameters()
-    around = Environment(lumen, None, base)  # type: ignore[arg-type]
+    around = Environment(lumen, None, base)
     plant = GuidewirePlant(true_wire(rng, known), around)
     plant.reset([insertion_m, 0.0])
     controller = magnetic_controller(

@@ -56,6 +56,17 @@ def test_the_normal_of_a_bend_is_the_gradient_of_its_distance():
     np.testing.assert_allclose(normal[clear], numeric_gradient(BEND, points[clear]), atol=1e-3)
 
 
+@pytest.mark.parametrize('tube', [BEND, TubeLumen(0.004, [0, 0, 0.01], [0.2, 0.1, 1])])
+def test_a_moved_tube_has_the_same_room_at_moved_points(tube):
+    rng = np.random.default_rng(4)
+    pose = make_pose(rotation('x', 0.4) @ rotation('z', -1.1), [0.02, -0.05, 0.11])
+    points = rng.uniform(-0.02, 0.04, (200, 3))
+    room, inward = tube.signed_distance_m(points)
+    moved_room, moved_inward = tube.moved(pose).signed_distance_m(transform_points(pose, points))
+    assert moved_room == pytest.approx(room, abs=1e-12)
+    assert moved_inward == pytest.approx(inward @ pose[:3, :3].T, abs=1e-7)
+
+
 def test_values_between_grid_points_are_trilinear_in_a_turned_grid():
     pose = make_pose(rotation('x', 0.4) @ rotation('z', -1.1), [0.1, -0.2, 0.3])
     slope, level = np.array([0.6, -0.64, 0.48]), 0.002

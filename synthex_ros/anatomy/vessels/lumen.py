@@ -28,6 +28,10 @@ class Lumen(Protocol):
         """
         ...
 
+    def moved(self, pose: ArrayLike) -> Lumen:
+        """Return the same lumen after a rigid transform, shape (4, 4) [m]."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class SampledLumen:
@@ -152,6 +156,13 @@ class TubeLumen:
         """Return room to the wall [m], (N,), and unit inward normal, (N, 3); see `Lumen`."""
         points = np.atleast_2d(np.asarray(points_m, float))
         return room_in_tube(points, self._nearest_axis_m(points), self.radius_m)
+
+    def moved(self, pose: ArrayLike) -> TubeLumen:
+        """Return the same tube after a rigid transform, shape (4, 4) [m]."""
+        matrix = check_pose(pose)
+        turn, start_m = matrix[:3, :3], transform_points(matrix, self.start_m)
+        towards = None if self.towards is None else turn @ self.towards
+        return replace(self, start_m=start_m, direction=turn @ self.direction, towards=towards)
 
     def axis_m(self, arc_m: ArrayLike) -> Array:
         """Return points of the axis, shape (..., 3) [m], at arc lengths from `start_m` [m]."""

@@ -23,6 +23,9 @@ class Lumen(Protocol):
     def signed_distance_m(self, points_m: Array) -> tuple[Array, Array]:
         """Return room to the wall, shape (N,) [m], positive inside, and unit inward normals."""
 
+    def moved(self, pose: ArrayLike) -> Lumen:
+        """Return the same lumen after a rigid transform, shape (4, 4) [m]."""
+
 
 class Flow(Protocol):
     """The moving fluid in a vessel."""
@@ -55,7 +58,7 @@ class Environment:
         self.world_from_base = (
             np.eye(4) if world_from_base is None else check_pose(world_from_base)
         )
-        self._moved: tuple[object, Array, Lumen | None] | None = None
+        self._moved: tuple[Lumen, Array, Lumen] | None = None
 
     def field(self, points_m: Array) -> tuple[Array, Array]:
         """Return field, (N, 3) [T], and gradient matrices, (N, 3, 3) [T/m], at base points."""
@@ -69,11 +72,7 @@ class Environment:
         """Return room to the wall, (N,) [m], and inward normals, (N, 3), at base points."""
         if self.lumen is None:
             return np.full(len(points_m), OPEN_ROOM_M), np.zeros((len(points_m), 3))
-        own = self._lumen_in_base()
-        if own is not None:
-            return own.signed_distance_m(points_m)
-        distance, normal = self.lumen.signed_distance_m(self._world(points_m))
-        return distance, normal @ self.world_from_base[:3, :3]
+        return self._in_own_frame(self.lumen).signed_distance_m(points_m)
 
     def velocity(self, points_m: Array, time_s: float) -> Array:
         """Return the velocity of the fluid, (N, 3) [m/s], at base points."""
@@ -89,14 +88,11 @@ class Environment:
         radius, axis = self.flow.vessel(self._world(points_m))
         return radius, axis @ self.world_from_base[:3, :3]
 
-    def _lumen_in_base(self) -> Lumen | None:
-        """Return the lumen in the base's frame, moved once; None if it cannot be moved."""
-        lumen, pose = self.lumen, self.world_from_base
-        known = self._moved
+    def _in_own_frame(self, lumen: Lumen) -> Lumen:
+        """Return the lumen in the base's frame; it is moved once for all points to come."""
+        pose, known = self.world_from_base, self._moved
         if known is None or known[0] is not lumen or known[1] is not pose:
-            moved = getattr(lumen, 'moved', None)
-            own = None if moved is None else moved(np.linalg.inv(pose))
-            known = self._moved = lumen, pose, own
+            known = self._moved = lumen, pose, lumen.moved(np.linalg.inv(pose))
         return known[2]
 
     def _world(self, points_m: Array) -> Array:

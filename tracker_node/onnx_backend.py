@@ -8,15 +8,12 @@ from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
 from synthex_ros.devices.continuum.parameters import JOINT_NAMES
 from synthex_ros.geometry import View, pose_from_parameters
 from synthex_ros.tracking.pipeline import TipFrame, TipTracker
-from tracker_node.frame_backend import FrameBackend
-from tracker_node.joint_input import JointInput
+from tracker_node.jointed_backend import JointedBackend
 from tracker_node.wiring import Wiring
 
 
-class OnnxBackend(FrameBackend):
+class OnnxBackend(JointedBackend):
     """Answer each frame with the manipulator's landmarks, shape and tip.
-
-    Where only the joints are late at the end of the wait, the nearest ones are taken.
 
     Args:
         wiring: how the graph is reached.
@@ -30,15 +27,7 @@ class OnnxBackend(FrameBackend):
         self._tracker, self._kinematics = tracker, kinematics
         pose = wiring.params.device_base_pose
         self._world_from_device = pose_from_parameters(pose[:3], pose[3:])
-        self._joints = JointInput(wiring, JOINT_NAMES, self._reject, self._try)
-        super().__init__(wiring)
-
-    def start_anew(self) -> None:
-        """Forget the track."""
-        self._tracker.reset()
-
-    def _ready(self, stamp_ns: int) -> bool:
-        return self._joints.ready(stamp_ns)
+        super().__init__(wiring, tracker, JOINT_NAMES)
 
     def look(self, stamp_ns: int, time_s: float, counts: NDArray, view: View) -> None:
         """Answer a frame; see `FrameBackend.look`."""

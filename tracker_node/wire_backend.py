@@ -7,15 +7,12 @@ from numpy.typing import NDArray
 from synthex_ros.devices.magnetic.guidewire_parameters import JOINT_NAMES
 from synthex_ros.geometry import View
 from synthex_ros.tracking.wire_tracker import WireFrame, WireTracker
-from tracker_node.frame_backend import FrameBackend
-from tracker_node.joint_input import JointInput
+from tracker_node.jointed_backend import JointedBackend
 from tracker_node.wiring import Wiring
 
 
-class WireBackend(FrameBackend):
+class WireBackend(JointedBackend):
     """Answer each frame with the wire's landmarks, line and tip.
-
-    Where only the joints are late at the end of the wait, the nearest ones are taken.
 
     Args:
         wiring: how the graph is reached.
@@ -25,15 +22,7 @@ class WireBackend(FrameBackend):
 
     def __init__(self, wiring: Wiring, tracker: WireTracker, parked_m: float) -> None:
         self._tracker, self._parked_m = tracker, parked_m
-        self._joints = JointInput(wiring, JOINT_NAMES, self._reject, self._try)
-        super().__init__(wiring)
-
-    def start_anew(self) -> None:
-        """Forget the track."""
-        self._tracker.reset()
-
-    def _ready(self, stamp_ns: int) -> bool:
-        return self._joints.ready(stamp_ns)
+        super().__init__(wiring, tracker, JOINT_NAMES)
 
     def look(self, stamp_ns: int, time_s: float, counts: NDArray, view: View) -> None:
         """Answer a frame; see `FrameBackend.look`."""

@@ -264,7 +264,13 @@ def draw_device(
 def draw_place(
     sampling: SceneSampling, field_px: Box, rng: np.random.Generator
 ) -> tuple[float, Array]:
-    """Return a point of the chord (0 base .. 1 tip) and the pixel (u, v) where it is put."""
+    """Return a point of the chord (0 base .. 1 tip) and the pixel where it is put, (2,) [px].
+
+    Args:
+        sampling: how often and how near a device lies at an edge.
+        field_px: open field as (top, bottom, left, right) [px].
+        rng: source of this frame's place.
+    """
     top, bottom, left, right = field_px
     low, size = np.array([left, top]) - 0.5, np.array([right - left, bottom - top])
     margin = sampling.border_share

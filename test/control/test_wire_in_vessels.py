@@ -7,13 +7,14 @@ import pytest
 
 from synthex_ros.control.magnetic.feed_settings import FeedSettings
 from synthex_ros.control.magnetic.feeder import Feeder
-from synthex_ros.control.magnetic.guidewire import GuidewireLaw, _doubt
+from synthex_ros.control.magnetic.guidewire import GuidewireLaw
 from synthex_ros.control.magnetic.law import Seen
 from synthex_ros.control.magnetic.line_of_sight import LineOfSight
 from synthex_ros.control.magnetic.lumen_path import LumenPath
-from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering, _tried
+from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering
 from synthex_ros.control.magnetic.mouths import find_mouths
 from synthex_ros.control.magnetic.planner import PlannerSettings, plan_along
+from synthex_ros.control.magnetic.unseen_depth import taken_aside, worst_deviation
 from synthex_ros.control.magnetic.wire_model import WireModel, bend_to_meet
 from synthex_ros.control.magnetic.wire_sight import WireSight, line_end, points_behind
 from synthex_ros.control.reference import Reference, TargetGoal
@@ -369,12 +370,12 @@ def test_the_field_never_points_behind_the_tip_that_is_seen():
 def test_a_tip_that_was_caught_is_looked_for_on_both_sides_of_where_one_view_puts_it():
     """One view does not show the wall that a tip lies at; a good measurement is not doubted."""
     along_ray = np.diag([1e-7, 1e-7, 9e-6])
-    doubt = _doubt(along_ray)
+    doubt = worst_deviation(along_ray)
     assert np.allclose(np.abs(doubt), [0, 0, 3e-3])
-    moves = [_tried(doubt, attempts) @ doubt for attempts in range(4)]
+    moves = [taken_aside(doubt, attempts) @ doubt for attempts in range(4)]
     assert np.allclose(moves, [0.0, 9e-6, -9e-6, 0.0])
-    assert _doubt(np.diag([9e-8, 9e-8, 9e-8])) is None
-    assert not np.any(_tried(None, 1))
+    assert worst_deviation(np.diag([9e-8, 9e-8, 9e-8])) is None
+    assert not np.any(taken_aside(None, 1))
 
 
 def test_a_tip_that_has_arrived_beside_the_end_is_turned_to_it():

@@ -21,6 +21,7 @@ from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.magnetic.lumen_steering import FieldRange, LumenSteering
 from synthex_ros.control.magnetic.swimmer import DriftNoise
 from synthex_ros.control.magnetic.tip_angle import BendEstimator, FieldMemory, TipAngleGoal
+from synthex_ros.control.magnetic.unseen_depth import worst_deviation
 from synthex_ros.control.magnetic.wire_model import WireModel
 from synthex_ros.control.magnetic.wire_sight import WireSight
 from synthex_ros.control.reference import Goal, Reference, TargetGoal
@@ -32,7 +33,6 @@ Array = NDArray[np.float64]
 
 _STRAIGHT_RAD = 1e-6
 _FAR_RAD = math.radians(120)
-_DOUBTFUL_M = 1e-3
 _SETTLE_NS = 60_000_000
 _NO_TARGET = (
     math.nan,
@@ -140,7 +140,7 @@ class GuidewireLaw:
         """Learn from a frame; tell whether the tip was where it could be."""
         self._field.advance(now_ns)
         self.sight.see(seen.line_m)
-        self._doubt_m = _doubt(seen.covariance_m2)
+        self._doubt_m = worst_deviation(seen.covariance_m2)
         self.filter.start_with(seen)
         self._advance(now_ns)
         fits = self.filter.measure(seen.stamp_ns, seen.position_m, seen.covariance_m2)
@@ -297,10 +297,3 @@ class GuidewireLaw:
         side, ahead = self.model.tip_m(angle)
         across = bend / angle if angle > _STRAIGHT_RAD else np.zeros(2)
         return turn @ np.append(side * across, ahead)
-
-
-def _doubt(covariance_m2: Array) -> Array | None:
-    """Return the deviation of a place along its worst axis, (3,) [m]; None where it is small."""
-    spread, axes = np.linalg.eigh(covariance_m2)
-    size = math.sqrt(max(float(spread[-1]), 0.0))
-    return size * axes[:, -1] if size > _DOUBTFUL_M else None

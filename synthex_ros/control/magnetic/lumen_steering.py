@@ -6,7 +6,8 @@ images. The bend sought is the one whose straight continuation meets the aim.
 
 In a branch and at its mouth walls bend the body, and the model of a free bend says little. There
 the field is turned by what the tip that is seen lacks of the direction to its aim, until it looks
-there; so it is at an end in a wide vessel, where the tip is bent off the wall to the middle.
+there. So it is at the end of a path: in a wide vessel the tip is bent off the wall to the middle,
+in any vessel one that has arrived beside the end is turned to it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from synthex_ros.control.magnetic.lumen_path import LumenPath
 from synthex_ros.control.magnetic.mouths import Mouth
 from synthex_ros.control.magnetic.tip_angle import BendEstimator
+from synthex_ros.control.magnetic.unseen_depth import taken_aside
 from synthex_ros.control.magnetic.wire_model import WireModel, bend_to_meet
 from synthex_ros.control.magnetic.wire_sight import BODY_M, WireSight
 from synthex_ros.vectors import clamp, cross, length
@@ -31,7 +33,6 @@ _ABEAM_RAD, _BEYOND_RAD = math.radians(70), math.radians(15)
 _DAMPING_S, _CORRECTION = 0.5, 0.7
 _TURN_HZ, _STRONG = 1.0, 0.9
 _AT_END_M, _ALONG = 4e-3, math.cos(math.radians(75))
-_TRIED = (0.0, 1.0, -1.0)
 _AXES = np.eye(3)
 
 
@@ -99,7 +100,7 @@ class LumenSteering:
             way = path.to_end_m(tip_m) + _AT_END_M * sight.tip
             return frame_along(sight.tip), self._towards(way, sight.tip, interval_s)
         if sight.tip is not None and path.in_branch and not (path.missed or self.folded):
-            way = path.seen_aim_m(tip_m) - tip_m - _tried(doubt_m, attempts)
+            way = path.seen_aim_m(tip_m) - tip_m - taken_aside(doubt_m, attempts)
             return frame_along(sight.tip), self._towards(way, sight.tip, interval_s)
         if sight.behind is None or sight.body_m is None:
             frame = frame_along(path.behind())
@@ -172,13 +173,6 @@ class LumenSteering:
         return frame @ bends.field_for(
             angle * side, fields.field_t, fields.field_max_t, fields.lead_max_rad
         )
-
-
-def _tried(doubt_m: Array | None, attempts: int) -> Array:
-    """Return by how much a tip is taken to lie elsewhere after so many attempts, (3,) [m]."""
-    if doubt_m is None:
-        return np.zeros(3)
-    return _TRIED[attempts % len(_TRIED)] * doubt_m
 
 
 def _folded(path: LumenPath, sight: WireSight) -> bool:

@@ -11,7 +11,7 @@ from synthex_ros.devices.magnetic.environment import Environment
 from synthex_ros.devices.magnetic.even_field import EvenField
 from synthex_ros.devices.magnetic.guidewire import GuidewirePlant
 from synthex_ros.devices.magnetic.guidewire_parameters import GuidewireParameters
-from synthex_ros.devices.magnetic.rod import Rod, RodTable, Surroundings
+from synthex_ros.devices.magnetic.rod import MAX_ITERATIONS, Rod, RodTable, Surroundings
 from synthex_ros.devices.magnetic.rod_chain import RodChain
 from synthex_ros.devices.magnetic.swept_mesh import swept_tube
 from synthex_ros.devices.magnetic.wall_contact import largest_force_n
@@ -196,6 +196,26 @@ def test_wall_force_is_of_the_order_of_the_bent_wire(in_a_bend):
     scale = stiffness / 0.04**2
     assert 0.2 * scale < max(forces) < 5 * scale
     assert plant.wall_force_n > 0
+
+
+def test_a_tip_that_snaps_from_wall_to_wall_presses_no_harder_than_the_field_can():
+    """Steps settle, so that no force is left of a balance that was not found.
+
+    The magnet's torque over the lever of the soft end is the most that its tip can press with.
+    """
+    lumen = TubeLumen(0.004, np.zeros(3), np.array([0, 0, 1.0]))
+    plant = GuidewirePlant(environment=Environment(lumen))
+    plant.reset([0.06, 0.0])
+    forces, settled = [], []
+    for k in range(200):
+        angle = 0.06 * k
+        field = [math.sin(angle), 0.3 * math.cos(3 * angle), math.cos(angle)]
+        plant.set_source(EvenField(0.028 * np.array(field)))
+        forces.append(plant.step(0.005).wall_force_n)
+        settled.append(plant.rod.iterations < MAX_ITERATIONS)
+    torque = np.linalg.norm(plant.magnetic_moment()) * 0.03
+    assert np.mean(settled) > 0.98
+    assert 0 < max(forces) < 4 * torque / 0.026
 
 
 def test_friction_opposes_the_motion(in_a_bend):

@@ -28,7 +28,9 @@ RoomAt = Callable[[Array], tuple[Array, Array]]
 AXIAL_STIFFNESS_N = 100.0
 """Of every element: a force of 0.1 N shortens the rod by 0.1 %."""
 TOLERANCE_M = 5e-7
-MAX_ITERATIONS = 12
+MAX_ITERATIONS = 150
+"""A step takes two to five, one in which the tip snaps across a vessel fifty and more; walls press
+with forces of nowhere before it has settled."""
 LONGEST_MOVE_M = 5e-4
 SNAP_M_S = 0.1
 """A rod that moves faster than this snaps from one shape to another: no guess is made from it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +18,19 @@ class SeedResult:
         case: which device, flow or target.
         values: measured numbers by name.
         failures: which limits were missed, in words; empty if the seed passed.
-        answer_ms: 99th percentile of controller and allocation [ms of processor time].
+        answers_ms: processor time of every answer of controller and allocation [ms].
     """
 
     seed: int
     case: str
     values: dict[str, float]
     failures: tuple[str, ...]
-    answer_ms: float
+    answers_ms: tuple[float, ...]
+
+    @property
+    def answer_p99_ms(self) -> float:
+        """99th percentile of the answers' times [ms]."""
+        return statistic(self.answers_ms, 'p99')
 
 
 @dataclass(frozen=True)
@@ -86,16 +92,18 @@ class TaskResult:
                     'peer': want.peer,
                 }
             )
-        slowest = max((s.answer_ms for s in self.seeds), default=float('nan'))
+        answers_ms = [ms for s in self.seeds for ms in s.answers_ms]
+        slow_ms = statistic(answers_ms, 'p99')
+        slowest_ms = statistic([s.answer_p99_ms for s in self.seeds], 'max')
         rows.append(
             {
                 'what': 'controller + allocation [ms]',
-                'statistic': 'worst p99',
-                'measured': round(slowest, 3),
-                'median': round(statistic([s.answer_ms for s in self.seeds], 'median'), 3),
+                'statistic': 'p99 of all answers',
+                'measured': round(slow_ms, 3),
+                'median': round(statistic(answers_ms, 'median'), 3),
                 'wanted': '<= 5',
-                'passed': slowest <= 5,
-                'peer': '',
+                'passed': slow_ms <= 5,
+                'peer': f'(slowest run: {slowest_ms:.1f})',
             }
         )
         return rows
@@ -122,7 +130,7 @@ class TaskResult:
             ],
             'seeds': [
                 {
-                    'seed': s.seed, 'case': s.case, 'answer_p99_ms': round(s.answer_ms, 3),
+                    'seed': s.seed, 'case': s.case, 'answer_p99_ms': round(s.answer_p99_ms, 3),
                     **{key: round(value, 5) for key, value in s.values.items()},
                 }
                 for s in self.seeds
@@ -130,9 +138,9 @@ class TaskResult:
         }  # fmt: skip
 
 
-def statistic(values: list[float], name: str) -> float:
-    """Return 'p95', 'max', 'min', 'median' or 'mean' of values; NaN without any."""
-    if not values:
+def statistic(values: Sequence[float], name: str) -> float:
+    """Return 'p95', 'p99', 'max', 'min', 'median' or 'mean' of values; NaN without any."""
+    if not len(values):
         return float('nan')
-    parts = {'min': 0.0, 'median': 50.0, 'p95': 95.0, 'max': 100.0}
+    parts = {'min': 0.0, 'median': 50.0, 'p95': 95.0, 'p99': 99.0, 'max': 100.0}
     return float(np.mean(values) if name == 'mean' else np.percentile(values, parts[name]))

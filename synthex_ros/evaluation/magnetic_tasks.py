@@ -250,8 +250,8 @@ def _result(
         for key, limit in limits.items()
         if not values[key] <= limit
     )
-    answer_ms = 1e3 * float(np.percentile(loop.log.answer_s, 99))
-    return SeedResult(seed, case, values, failures + missed, answer_ms)
+    answers_ms = tuple(1e3 * seconds for seconds in loop.log.answer_s)
+    return SeedResult(seed, case, values, failures + missed, answers_ms)
 
 
 @dataclass(frozen=True)

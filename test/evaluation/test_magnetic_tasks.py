@@ -50,7 +50,13 @@ def test_the_same_seed_gives_the_same_errors():
 
 def test_scores_name_the_statistic_the_limit_and_the_failed_seeds():
     seeds = [
-        SeedResult(k, 'robot', {'rms_mm': 0.1 * k}, ('rms_mm too large',) * (k > 7), 2.0)
+        SeedResult(
+            k,
+            'robot',
+            {'rms_mm': 0.1 * k},
+            ('rms_mm too large',) * (k > 7),
+            (2.0,) * 99 + (7.0,) * (k == 3),
+        )
         for k in range(11)
     ]
     wanted = (Wanted('rms_mm', 0.95), Wanted('rms_mm', 0.4, 'median', at_least=True))
@@ -60,16 +66,28 @@ def test_scores_name_the_statistic_the_limit_and_the_failed_seeds():
     assert first['passed']
     assert second['measured'] == pytest.approx(0.5)
     assert second['passed']
+    assert answer['measured'] == pytest.approx(2.0)
     assert answer['passed']
     assert [s['seed'] for s in result.to_dict()['failed_seeds']] == [8, 9, 10]
     json.dumps(result.to_dict())
 
 
 def test_a_least_value_is_that_of_the_worst_seed():
-    seeds = tuple(SeedResult(k, 'arm', {'room_mm': k - 1.0}, (), 1.0) for k in range(5))
+    seeds = tuple(SeedResult(k, 'arm', {'room_mm': k - 1.0}, (), (1.0,)) for k in range(5))
     result = TaskResult('MG-0', 'test', seeds, (Wanted('room_mm', 0.0, 'min', at_least=True),))
     assert result.rows()[0]['measured'] == -1.0
     assert not result.passed
+
+
+@pytest.mark.parametrize(('slow', 'passed'), [(9, True), (11, False)])
+def test_of_a_hundred_answers_one_may_take_long(slow, passed):
+    seeds = tuple(
+        SeedResult(k, 'arm', {}, (), (1.0,) * (100 - late) + (8.0,) * late)
+        for k, late in enumerate((slow, *(0,) * 9))
+    )
+    (row,) = TaskResult('MG-0', 'test', seeds).rows()
+    assert row['passed'] is passed
+    assert row['peer'] == '(slowest run: 8.0)'
 
 
 def test_nothing_measured_does_not_pass():

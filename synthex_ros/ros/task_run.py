@@ -36,6 +36,7 @@ VESSEL_TASK, FLOW_TASK = 'aorta', 'flow'
 """Tasks that follow from the vessels of the scenario."""
 OTHER_TASKS = (VESSEL_TASK, FLOW_TASK)
 
+_WHERE = ('bag_dir', 'output', 'recorder.output')
 _STILL_TIMEOUT_S = 60.0
 _DRAIN_S = 0.5
 """Time for the recorder to take what is under way when the task ends [s]."""
@@ -76,6 +77,9 @@ def prepare(
     if name not in (*TASKS, *OTHER_TASKS):
         known = ', '.join((*TASKS, *OTHER_TASKS))
         raise ValueError(f'task must be one of {known}, got {name!r}')
+    for text in overrides:
+        if text.split(':=')[0] in _WHERE:
+            raise ValueError(f'a task writes its bag below --out, got {text}')
     bag = out / 'bag'
     plain = load_scenario(scenario, overrides)
     sim = plain.node('sim').parameters

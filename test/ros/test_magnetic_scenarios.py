@@ -109,6 +109,12 @@ def test_flow_task_needs_a_device_without_tether_in_a_tube(tmp_path):
             prepare(FLOW_TASK, tmp_path, scenario, [override])
 
 
+@pytest.mark.parametrize('override', ['output:=elsewhere', 'bag_dir:=elsewhere'])
+def test_a_task_does_not_record_where_it_would_not_look(override, tmp_path):
+    with pytest.raises(ValueError, match='--out'):
+        prepare(DEMOS['robot'].task, tmp_path, DEMOS['robot'].scenario, [override])
+
+
 def test_path_without_times_stops_at_waypoints_until_confirmed():
     path = lumen_path([[0, 0, 0], [0, 0, 0.16]], ControlParams(path_mode='confirm'))
     stops = []

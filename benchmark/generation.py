@@ -53,6 +53,7 @@ def frames_per_second(settings: str, size: int, frames: int, workers: int) -> fl
     context = multiprocessing.get_context('spawn')
     barrier, results = context.Barrier(workers), context.Queue()
     threads = max(1, (os.cpu_count() or 1) // workers)
+    os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')  # as `synthex generate` starts its workers
     each = frames // workers
     with tempfile.TemporaryDirectory() as root:
         os.mkdir(f'{root}/images')

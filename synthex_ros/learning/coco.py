@@ -244,18 +244,22 @@ def segmentation(coded: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def annotation_of(
-    image_id: int, mask: NDArray[np.bool_], keypoints: NDArray[np.float64], **more: Any
+    image_id: int, mask: NDArray[np.bool_], keypoints: NDArray[np.float64] | None, **more: Any
 ) -> Json:
     """Return the annotation of one device, without its id.
 
     Args:
         image_id: frame it belongs to.
         mask: pixels that show it, shape (rows, columns).
-        keypoints: (u, v, visibility), shape (L, 3).
+        keypoints: (u, v, visibility), shape (L, 3); None for what has none.
         more: anything else that is known, in JSON types.
     """
     coded = encoded(mask)
-    points = [[float(u), float(v), int(shown)] for u, v, shown in keypoints]
+    marks: Json = {}
+    if keypoints is not None:
+        points = [[float(u), float(v), int(shown)] for u, v, shown in keypoints]
+        marks['keypoints'] = [value for point in points for value in point]
+        marks['num_keypoints'] = sum(point[2] > 0 for point in points)
     return {
         'image_id': image_id,
         'category_id': 1,
@@ -263,8 +267,7 @@ def annotation_of(
         'area': int(rle.area(coded)),
         'bbox': [float(value) for value in rle.toBbox(coded)],
         'segmentation': coded,
-        'keypoints': [value for point in points for value in point],
-        'num_keypoints': sum(point[2] > 0 for point in points),
+        **marks,
         **more,
     }
 

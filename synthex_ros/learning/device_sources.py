@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from synthex_ros.learning.continuum_source import ContinuumSource
+from synthex_ros.learning.object_source import FOREIGN_OBJECTS, ObjectSource
 from synthex_ros.learning.sampling import SceneSampling
 from synthex_ros.learning.shown_device import DeviceSource
 from synthex_ros.learning.wire_source import WireSource
 
-SOURCES: dict[str, type] = {'continuum': ContinuumSource, 'guidewire': WireSource}
+SOURCES: dict[str, type] = {
+    'continuum': ContinuumSource,
+    'guidewire': WireSource,
+    FOREIGN_OBJECTS: ObjectSource,
+}
 
 
 def device_source(sampling: SceneSampling) -> DeviceSource:

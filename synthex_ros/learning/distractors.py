@@ -19,6 +19,8 @@ from synthex_ros.learning.sites import Site, sites_for
 
 Array = NDArray[np.float64]
 
+_SHARES = ('share', 'negative_share', 'guided_share', 'occluding_share', 'least_contrast')
+
 MIN_DEPTH_M = 0.15
 """Nearer to the focal spot than this there is nothing: objects that reach there are left out."""
 
@@ -34,6 +36,10 @@ class Distractors:
         guided_share: part that is placed by anatomy, where structures are known.
         occluding_share: part that lies on the ray of a point of the device.
         depth_m: half extent along the beam of free places round the isocentre [m].
+        least_contrast: an object is labelled if it takes at least this part of the signal (90th
+            percentile over its pixels); only `device: foreign_objects` labels them.
+        least_snr: and if its signal-to-noise ratio is at least this (`object_labels`).
+        least_px: and if it has at least this many pixels in the open field.
     """
 
     share: float = 0.5
@@ -42,13 +48,34 @@ class Distractors:
     guided_share: float = 0.6
     occluding_share: float = 0.2
     depth_m: float = 0.10
+    least_contrast: float = 0.03
+    least_snr: float = 15.0
+    least_px: int = 30
 
     def __post_init__(self):
-        for name in ('share', 'negative_share', 'guided_share', 'occluding_share'):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{name} must be 0..1, got {getattr(self, name):g}')
         if self.most < 1:
             raise ValueError(f'most must be at least 1, got {self.most}')
+        if self.least_snr < 0 or self.least_px < 1:
+            raise ValueError(
+                f'least_snr must be at least 0 and least_px 1, got {self.least_snr:g} and '
+                f'{self.least_px}'
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignObject:
+    """A foreign object in a scene.
+
+    Attributes:
+        kind: its name in `SHAPES`.
+        bodies: its parts, posed in `world`, label 0.
+    """
+
+    kind: str
+    bodies: list[Body]
 
 
 def draw_distractors(
@@ -62,6 +89,25 @@ def draw_distractors(
 ) -> tuple[list[Body], list[str]]:
     """Return the bodies (label 0) of a frame's foreign objects, and their kinds.
 
+    Arguments are those of `draw_objects`.
+    """
+    objects = draw_objects(
+        settings, view, isocenter_depth_m, sites, world_from_patient, device_m, rng
+    )
+    return [body for item in objects for body in item.bodies], [item.kind for item in objects]
+
+
+def draw_objects(
+    settings: Distractors,
+    view: View,
+    isocenter_depth_m: float,
+    sites: dict[str, Site],
+    world_from_patient: Array,
+    device_m: Array | None,
+    rng: np.random.Generator,
+) -> list[ForeignObject]:
+    """Return the foreign objects of a frame.
+
     Args:
         settings: how many and where.
         view: geometry and pose of the exposure.
@@ -73,22 +119,18 @@ def draw_distractors(
     """
     share = settings.negative_share if device_m is None else settings.share
     if rng.random() >= share:
-        return [], []
-    bodies: list[Body] = []
-    kinds: list[str] = []
+        return []
+    objects = []
     for _ in range(int(rng.integers(1, settings.most + 1))):
         kind = str(rng.choice(sorted(SHAPES)))
         parts = SHAPES[kind](rng)
         pose = _place(
             settings, kind, view, isocenter_depth_m, sites, world_from_patient, device_m, rng
         )
-        object_bodies = [Body(mesh, material, pose) for mesh, material in parts]
-        if all(
-            view.to_source(b.vertices_world_m())[:, 2].min() > MIN_DEPTH_M for b in object_bodies
-        ):
-            bodies += object_bodies
-            kinds.append(kind)
-    return bodies, kinds
+        bodies = [Body(mesh, material, pose) for mesh, material in parts]
+        if all(view.to_source(b.vertices_world_m())[:, 2].min() > MIN_DEPTH_M for b in bodies):
+            objects.append(ForeignObject(kind, bodies))
+    return objects
 
 
 def _place(

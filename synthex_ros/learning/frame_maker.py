@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from synthex_ros.bodies import Body
 from synthex_ros.geometry import make_pose
 from synthex_ros.learning.anatomies import draw_anatomy, load_anatomy
-from synthex_ros.learning.coco import annotation_of
+from synthex_ros.learning.coco import annotation_of, segmentation
 from synthex_ros.learning.device_sources import device_source
-from synthex_ros.learning.distractors import draw_distractors
+from synthex_ros.learning.distractors import ForeignObject, draw_objects
 from synthex_ros.learning.image_description import describe_image
 from synthex_ros.learning.imaging import draw_imaging
+from synthex_ros.learning.object_labels import object_annotations
+from synthex_ros.learning.object_source import FOREIGN_OBJECTS
 from synthex_ros.learning.sampling import SceneSampling, draw_view, frame_rng, view_rng
 from synthex_ros.learning.shown_device import ShownDevice
 from synthex_ros.learning.sites import find_sites
@@ -40,7 +42,7 @@ class Frame:
         counts: detector counts, shape (rows, columns), uint16.
         mask: class ids, shape (rows, columns), uint8.
         image: COCO's entry of the image.
-        annotations: COCO's annotations without ids; none where no device is seen.
+        annotations: COCO's annotations without ids; none where nothing that is labelled is seen.
     """
 
     counts: NDArray[np.uint16]
@@ -60,6 +62,7 @@ class FrameMaker:
     def __init__(self, sampling: SceneSampling, seed: int) -> None:
         self.sampling, self.seed = sampling, seed
         self._devices = device_source(sampling)
+        self._objects_labelled = sampling.device == FOREIGN_OBJECTS
         self._patients: dict[str, Patient] = {}
         self._setup: tuple[int, ViewSetup] | None = None
 
@@ -68,11 +71,14 @@ class FrameMaker:
         setup = self._view(index // self.sampling.frames_per_view)
         rng = frame_rng(self.seed, index)
         device = self._devices.draw(setup, rng)
-        shown = bool(rng.random() >= self.sampling.negative_share)
-        objects, kinds = self._objects(setup, device if shown else None, rng)
+        shown = bool(rng.random() >= self.sampling.negative_share) and not self._objects_labelled
+        objects = self._objects(setup, device if shown else None, rng)
         bodies = device.bodies if shown else []
-        radiograph, lag = self._render(setup, bodies, objects, rng)
-        return self._labelled(index, setup, device, shown, objects, kinds, radiograph, lag)
+        radiograph, lag = self._render(setup, bodies, _bodies(objects), rng)
+        image = describe_image(index, self.seed, setup, [item.kind for item in objects], lag)
+        if self._objects_labelled:
+            return self._labelled_objects(image, setup, objects, radiograph)
+        return self._labelled(image, setup, device, shown, _bodies(objects), radiograph)
 
     def _view(self, number: int) -> ViewSetup:
         """Return view `number`, kept for the frames of one view."""
@@ -117,8 +123,8 @@ class FrameMaker:
 
     def _objects(
         self, setup: ViewSetup, device: ShownDevice | None, rng: np.random.Generator
-    ) -> tuple[list[Body], list[str]]:
-        return draw_distractors(
+    ) -> list[ForeignObject]:
+        return draw_objects(
             self.sampling.distractors,
             setup.seen.view,
             setup.seen.source_to_isocenter_m,
@@ -156,16 +162,13 @@ class FrameMaker:
 
     def _labelled(
         self,
-        index: int,
+        image: dict[str, Any],
         setup: ViewSetup,
         device: ShownDevice,
         shown: bool,
         objects: list[Body],
-        kinds: list[str],
         radiograph: Radiograph,
-        lag: bool,
     ) -> Frame:
-        image = describe_image(index, self.seed, setup, kinds, lag)
         mask = open_mask(radiograph.mask, setup.field_px)
         if not (shown and mask.any()):
             return Frame(radiograph.counts, mask, image, [])
@@ -183,7 +186,7 @@ class FrameMaker:
             at_landmarks >= self.sampling.least_contrast,
         )
         annotation = annotation_of(
-            index,
+            image['id'],
             mask > 0,
             keypoints,
             contrast=round(float(np.median(contrast[mask > 0])), 5),
@@ -192,6 +195,21 @@ class FrameMaker:
             **device.state,
         )
         return Frame(radiograph.counts, mask, image, [annotation])
+
+    def _labelled_objects(
+        self,
+        image: dict[str, Any],
+        setup: ViewSetup,
+        objects: list[ForeignObject],
+        radiograph: Radiograph,
+    ) -> Frame:
+        """Return a frame whose foreign objects are labelled, each by itself."""
+        settings = self.sampling.distractors
+        annotations = object_annotations(image['id'], objects, setup, settings)
+        mask = np.zeros(radiograph.counts.shape, np.uint8)
+        for item in annotations:
+            mask[segmentation(item['segmentation'], radiograph.counts.shape)] = 1
+        return Frame(radiograph.counts, mask, image, annotations)
 
     def _contrast(self, setup: ViewSetup, bodies: list[Body], objects: list[Body]) -> NDArray:
         """Return what part of the expected signal the device takes, shape (rows, columns)."""
@@ -205,3 +223,7 @@ class FrameMaker:
             for shown in (objects, [*bodies, *objects])
         ]
         return 1 - pair[1] / np.maximum(pair[0], 1e-6)
+
+
+def _bodies(objects: list[ForeignObject]) -> list[Body]:
+    return [body for item in objects for body in item.bodies]

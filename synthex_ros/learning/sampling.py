@@ -69,7 +69,8 @@ class SceneSampling:
         bend_deg: greatest bend by constant curvature.
         control_noise_deg: deviation of the noise on control points is drawn from 0 to this.
         negative_share: part of the frames without a device.
-        device: what is shown: 'continuum' or 'guidewire'.
+        device: what is shown and labelled: 'continuum' or 'guidewire'; 'foreign_objects' shows no
+            device and labels each foreign object as an instance.
         wire: a guidewire and how it lies; for that device alone.
         imaging: technique, imaging chain and detector.
         distractors: foreign objects.

@@ -110,14 +110,13 @@ def run_train(args: argparse.Namespace) -> int:
     # It is read when torch is first imported.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     from synthex_ros.learning.curves import draw_history
-    from synthex_ros.learning.training import Training, TrainingSettings
-    from synthex_ros.settings import load_settings
+    from synthex_ros.learning.recipes import load_recipe
 
-    settings = load_settings(TrainingSettings, args.settings)
+    settings, line, start = load_recipe(args.settings)
     if args.data is not None:
         train, validation = _folders(args.data)
         settings = replace(settings, train=train, validation=validation)
-    training = Training(settings, args.out, args.resume)
+    training = start(settings, args.out, args.resume)
     with _progress() as progress:
         total = training.settings.epochs * training.steps_per_epoch
         task = progress.add_task('steps', total=total)
@@ -126,7 +125,7 @@ def run_train(args: argparse.Namespace) -> int:
             done = epoch * training.steps_per_epoch + step
             progress.update(task, completed=done, description=f'epoch {epoch + 1} loss {loss:.3f}')
 
-        training.run(report, lambda record: progress.console.print(_epoch_line(record)))
+        training.run(report, lambda record: progress.console.print(line(record)))
     draw_history(args.out)
     return 0
 
@@ -137,16 +136,6 @@ def _folders(data: Path) -> tuple[str, str]:
         validation = data / 'val'
         return str(data / 'train'), str(validation) if validation.is_dir() else ''
     return str(data), ''
-
-
-def _epoch_line(record: dict) -> str:
-    return (
-        f'epoch {record["epoch"]:3d}  loss {record["mask_loss"]:.3f} mask '
-        f'{record["heatmap_loss"]:.3f} landmarks  error {record["landmark_error_mean_mm"]:.3f} mm '
-        f'= {record["landmark_error_mean_px"]:.2f} px (NCC > 0.9: '
-        f'{record["gated_error_mean_mm"]:.3f} mm, {record["detection_rate"]:.1%})  '
-        f'Dice {record["dice_mean"]:.3f}  {record["seconds"]:.0f} s'
-    )
 
 
 def run_export(args: argparse.Namespace) -> int:

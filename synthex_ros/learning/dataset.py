@@ -75,6 +75,10 @@ class FrameSet:
             return self.folder.counts(self._rows[row])
         return self._kept.image(row, lambda: self.folder.counts(self._rows[row]))
 
+    def annotations(self, row: int) -> list[dict[str, Any]]:
+        """Return COCO's annotations of frame `row`."""
+        return self.folder.annotations(self._rows[row])
+
     def shows_device(self, row: int) -> bool:
         """Tell whether anything is labelled in frame `row`."""
         return bool(self.folder.annotations(self._rows[row]))

@@ -40,7 +40,15 @@ def highpass(counts: NDArray) -> NDArray[np.float32]:
     Args:
         counts: detector counts, shape (rows, columns), uint16 or float.
     """
-    log = log_counts(counts)
+    return local_highpass(log_counts(counts))
+
+
+def local_highpass(log: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what `highpass` makes of log(1 + counts); gain and offset of it change nothing.
+
+    Args:
+        log: logarithm of detector counts, shape (rows, columns).
+    """
     fine = log - cv2.GaussianBlur(log, (0, 0), _BACKGROUND_SIGMA_PX)
     rough = np.abs(log - cv2.GaussianBlur(log, (0, 0), _NOISE_SIGMA_PX))
     noise = cv2.blur(rough, (_AROUND_PX, _AROUND_PX))

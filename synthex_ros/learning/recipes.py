@@ -1,0 +1,56 @@
+"""Which training a recipe asks for, by the network that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synthex_ros.learning.object_training import NETWORK, ObjectSettings, ObjectTraining
+from synthex_ros.learning.training import Training, TrainingSettings
+from synthex_ros.settings import load_settings
+
+Recipe = tuple[Any, Callable[[dict[str, Any]], str], Callable[..., Any]]
+
+
+def load_recipe(path: str | Path | None) -> Recipe:
+    """Return settings, what prints an epoch's record as a line, and the training's class.
+
+    Args:
+        path: the recipe; None for the default one, of a tracker.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: keys or values that the training refuses.
+    """
+    if path is not None and Path(path).is_file():
+        content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+        if isinstance(content, dict) and content.get('network') == NETWORK:
+            return load_settings(ObjectSettings, path), object_line, ObjectTraining
+    return load_settings(TrainingSettings, path), tracker_line, Training
+
+
+def tracker_line(record: dict[str, Any]) -> str:
+    """Return an epoch of a tracker as a line."""
+    return (
+        f'epoch {record["epoch"]:3d}  loss {record["mask_loss"]:.3f} mask '
+        f'{record["heatmap_loss"]:.3f} landmarks  error {record["landmark_error_mean_mm"]:.3f} mm '
+        f'= {record["landmark_error_mean_px"]:.2f} px (NCC > 0.9: '
+        f'{record["gated_error_mean_mm"]:.3f} mm, {record["detection_rate"]:.1%})  '
+        f'Dice {record["dice_mean"]:.3f}  {record["seconds"]:.0f} s'
+    )
+
+
+def object_line(record: dict[str, Any]) -> str:
+    """Return an epoch of a network for foreign objects as a line."""
+    text = (
+        f'epoch {record["epoch"]:3d}  loss {record["mask_loss"]:.3f} masks '
+        f'{record["centre_loss"]:.3f} middles  '
+    )
+    if 'mask' in record:
+        mask, box = record['mask'], record['box']
+        text += f'AP {mask["ap"]:.3f} AP50 {mask["ap50"]:.3f} of masks  '
+        text += f'AP {box["ap"]:.3f} AP50 {box["ap50"]:.3f} of boxes  '
+    return f'{text}{record["seconds"]:.0f} s'

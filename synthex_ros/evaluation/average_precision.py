@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
 from typing import Any
 
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-
 from synthex_ros.evaluation.model_evaluation import FrameResult
 from synthex_ros.learning.coco import CocoFolder, encoded, segmentation
+from synthex_ros.learning.coco_protocol import coco_precision
 
 
 def average_precision(
@@ -27,24 +23,7 @@ def average_precision(
     images = [result.image for result in results]
     found = _found(data, results, class_names or data.classes)
     truth = _truth(data, results)
-    if not truth or not found:
-        missing = None if not truth else 0.0
-        return {'ap': missing, 'ap50': missing, 'ap75': missing}
-    with contextlib.redirect_stdout(io.StringIO()):
-        reference = COCO()
-        reference.dataset = {
-            'info': {},
-            'images': images,
-            'categories': data.categories,
-            'annotations': truth,
-        }
-        reference.createIndex()
-        protocol = COCOeval(reference, reference.loadRes(found), 'segm')
-        protocol.evaluate()
-        protocol.accumulate()
-        protocol.summarize()
-    kinds = ('ap', 'ap50', 'ap75')
-    return {kind: round(float(protocol.stats[i]), 5) for i, kind in enumerate(kinds)}
+    return coco_precision(images, data.categories, truth, found, 'segm')
 
 
 def _truth(data: CocoFolder, results: Sequence[FrameResult]) -> list[dict[str, Any]]:

@@ -20,7 +20,8 @@ def _register_evaluate(subparsers: Any) -> None:
         help='score a bag or a tracker model',
         description='synthex evaluate BAG [--out DIR]: report.json, report.html and a preview '
         'from the bag alone.  synthex evaluate model MODEL.onnx --data DIR: landmark '
-        'errors, detection, masks, false alarms and the worst frames of a COCO folder.  '
+        'errors, detection, masks, false alarms and the worst frames of a COCO folder; of a '
+        'model of foreign objects, AP of masks and boxes.  '
         'synthex evaluate task CM-1|CM-2 [key:=value ...]: run the closed loop on a task '
         'and score it.  synthex evaluate task MG-1..MG-5 [--seeds 50]: magnetic devices.',
     )
@@ -100,25 +101,31 @@ def run_evaluate_model(args: argparse.Namespace) -> int:
 
     from synthex_ros.evaluation.model_evaluation import OnnxPredictor
     from synthex_ros.evaluation.model_report import report_model
+    from synthex_ros.evaluation.object_evaluation import ObjectFinder
+    from synthex_ros.evaluation.object_report import report_objects
+    from synthex_ros.tracking import objects
 
     if args.name is None or args.data is None:
         raise ValueError('usage: synthex evaluate model MODEL.onnx --data DIR [--out DIR]')
     console = Console(highlight=False, soft_wrap=True)
-    predict = OnnxPredictor(args.name, args.threads)
     model = Path(args.name)
     out = args.out or model.with_name(f'{model.stem}.evaluation')
     with Progress(console=console, transient=True) as progress:
         job = progress.add_task('frames', total=None)
-        values = report_model(
-            predict,
-            model.name,
+        rest = (
             args.data,
             out,
             args.frames,
             lambda frames: progress.update(job, total=frames),
             lambda: progress.advance(job),
         )
-    console.print(model_table(values))
+        if objects.model_kind(model) == objects.KIND:
+            values = report_objects(ObjectFinder(model, args.threads), *rest)
+            shown = object_table(values)
+        else:
+            values = report_model(OnnxPredictor(model, args.threads), model.name, *rest)
+            shown = model_table(values)
+    console.print(shown)
     console.print(f'report: {out / "evaluation.html"}', markup=False)
     return 0
 
@@ -153,6 +160,24 @@ def model_table(values: dict[str, Any]) -> Any:
             )
         ]
         table.add_row(name.replace('[', '\\['), *cells)
+    return table
+
+
+def object_table(values: dict[str, Any]) -> Any:
+    """Return the precision of a model of foreign objects, of all and by kind, as a rich table."""
+    from rich.table import Table
+
+    from synthex_ros.evaluation.object_report import HEAD, object_rows
+
+    counts = values['from_score']
+    table = Table(
+        *HEAD,
+        title=f'{values["frames"]} frames · AP over IoU 0.5 to 0.95, by pycocotools',
+        caption=f'from score {counts["score"]:g}: {counts["found"]} found, {counts["missed"]} '
+        f'missed, {counts["false"]} false',
+    )
+    for row in object_rows(values):
+        table.add_row(*row)
     return table
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Sequence
-from importlib import resources
-from string import Template
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros import __version__
 from synthex_ros.evaluation.charts import BLUE, PINK, svg_figure
 from synthex_ros.evaluation.metrics import NCC_GATE, percentile
 from synthex_ros.evaluation.model_evaluation import Finding, FrameResult, errors_of
+from synthex_ros.evaluation.page_parts import card, picture, table, whole_page
 from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.preview import caption, contact_sheet, labelled_picture
 
@@ -43,26 +39,19 @@ def page(values: Values, results: Sequence[FrameResult], gallery: NDArray[np.uin
         results: of every frame.
         gallery: contact sheet of the worst frames, shape (rows, columns, 3), uint8.
     """
-    data = resources.files('synthex_ros.evaluation') / 'data'
-    return Template((data / 'report.html').read_text(encoding='utf-8')).substitute(
-        css=(data / 'report.css').read_text(encoding='utf-8'),
-        title=html.escape(f'Model report: {values["model"]}'),
-        subtitle=html.escape(
-            f'{values["data"]}  ·  {values["frames"]} frames, {values["frames_with_device"]} '
-            'with a device'
-        ),
-        verdict='',
-        strip=''.join(_strip(values)),
-        chips='',
-        cards='\n'.join(_cards(values, results, gallery)),
-        version=html.escape(__version__),
+    return whole_page(
+        f'Model report: {values["model"]}',
+        f'{values["data"]}  ·  {values["frames"]} frames, {values["frames_with_device"]} '
+        'with a device',
+        _numbers(values),
+        _cards(values, results, gallery),
     )
 
 
-def _strip(values: Values) -> list[str]:
+def _numbers(values: Values) -> list[tuple[str, str, str]]:
     errors = values['errors']['all landmarks [mm]']
     alarms = values['false_alarms']['landmark']
-    numbers = [
+    return [
         ('Landmark error, all', _number(errors['all']['mean'], 2), 'mm'),
         ('p95, all', _number(errors['all']['p95'], 2), 'mm'),
         ('Landmark error, gated', _number(errors['gated']['mean'], 2), 'mm'),
@@ -71,65 +60,41 @@ def _strip(values: Values) -> list[str]:
         ('AP50', _number(values['instances']['ap50'], 3), ''),
         ('False alarms', _percent(alarms['share']), '%'),
     ]
-    return [
-        f'<div class="card"><div class="big">{text}<small>{unit}</small></div>'
-        f'<div class="label">{label}</div></div>'
-        for label, text, unit in numbers
-    ]
 
 
 def _cards(
     values: Values, results: Sequence[FrameResult], gallery: NDArray[np.uint8]
 ) -> list[str]:
     cards = [
-        _card(
+        card(
             'Landmark errors',
             f'On the detector, at the device and in the image; gated: NCC above {NCC_GATE:g}. '
             '95 % intervals of the mean. SyntheX: cadaver images, gated.',
             _error_table(values),
             wide=True,
         ),
-        _card('Activation', 'Mean error against the share of visible landmarks that pass a '
+        card('Activation', 'Mean error against the share of visible landmarks that pass a '
               'threshold, as it is swept.', activation_chart(values)),
-        _card('Distribution', 'Share of the visible landmarks up to an error.',
+        card('Distribution', 'Share of the visible landmarks up to an error.',
               distribution_chart(results)),
-        _card('What is claimed', 'Above the gate. Hidden: cut by a blade, at the border or behind '
+        card('What is claimed', 'Above the gate. Hidden: cut by a blade, at the border or behind '
               'metal. Intervals by Wilson.', _claim_table(values)),
-        _card('Masks', f'Dice of SyntheX: {SYNTHEX_DICE}. Instances by pycocotools.',
+        card('Masks', f'Dice of SyntheX: {SYNTHEX_DICE}. Instances by pycocotools.',
               _mask_table(values)),
     ]  # fmt: skip
     for title, parts in values['groups'].items():
-        cards.append(_card(f'By {title}', 'All visible landmarks, on the detector.',
+        cards.append(card(f'By {title}', 'All visible landmarks, on the detector.',
                            _group_table(parts)))  # fmt: skip
-    coded, jpeg = cv2.imencode('.jpg', gallery, [cv2.IMWRITE_JPEG_QUALITY, 82])
-    if coded:
-        source = base64.b64encode(jpeg.tobytes()).decode('ascii')
-        cards.append(
-            _card(
-                'The worst frames',
-                'True mask (yellow) and landmarks (green visible, red hidden); found mask (blue) '
-                'and landmarks above the gate (magenta circles; thin crosses below it).',
-                '<img alt="worst frames" style="width:100%" '
-                f'src="data:image/jpeg;base64,{source}">',
-                wide=True,
-            )
+    cards.append(
+        card(
+            'The worst frames',
+            'True mask (yellow) and landmarks (green visible, red hidden); found mask (blue) '
+            'and landmarks above the gate (magenta circles; thin crosses below it).',
+            picture(gallery, 'worst frames'),
+            wide=True,
         )
-    return cards
-
-
-def _card(title: str, note: str, body: str | None, wide: bool = False) -> str:
-    if not body:
-        return ''
-    kind = 'card wide' if wide else 'card'
-    return f'<section class="{kind}"><h2>{title}</h2><p class="note">{note}</p>{body}</section>'
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = ''.join(f'<th>{html.escape(cell)}</th>' for cell in head)
-    body = ''.join(
-        '<tr>' + ''.join(f'<td>{html.escape(cell)}</td>' for cell in row) + '</tr>' for row in rows
     )
-    return f'<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
+    return cards
 
 
 def _error_table(values: Values) -> str:
@@ -146,7 +111,7 @@ def _error_table(values: Values) -> str:
                 SYNTHEX.get(name, ''),
             )
         )  # fmt: skip
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _claim_table(values: Values) -> str:
@@ -161,7 +126,7 @@ def _claim_table(values: Values) -> str:
     ]
     for kind, part in values['false_alarms'].items():
         rows.append((f'no device: {kind}', *_share(part)))
-    return _table(('what', 'claimed', 'of', 'share', '95 % CI'), rows)
+    return table(('what', 'claimed', 'of', 'share', '95 % CI'), rows)
 
 
 def _mask_table(values: Values) -> str:
@@ -173,7 +138,7 @@ def _mask_table(values: Values) -> str:
         ('AP50', _number(values['instances']['ap50'], 3)),
         ('AP75', _number(values['instances']['ap75'], 3)),
     ]
-    return _table(('measure', 'mean ± std'), rows)
+    return table(('measure', 'mean ± std'), rows)
 
 
 def _group_table(parts: dict[str, Values]) -> str:
@@ -182,7 +147,7 @@ def _group_table(parts: dict[str, Values]) -> str:
          _percent(p['detection']['share']), _number(p['dice']['mean'], 3))
         for name, p in parts.items()
     ]  # fmt: skip
-    return _table(('', 'frames', 'error [mm]', 'p95', 'detected [%]', 'Dice'), rows)
+    return table(('', 'frames', 'error [mm]', 'p95', 'detected [%]', 'Dice'), rows)
 
 
 def activation_chart(values: Values) -> str | None:

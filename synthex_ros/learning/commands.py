@@ -142,12 +142,12 @@ def run_export(args: argparse.Namespace) -> int:
     """Write the ONNX file and its manifest, and print what it scores."""
     from rich.console import Console
 
-    from synthex_ros.learning.export import export
+    from synthex_ros.learning.recipes import exporter
 
     command = shlex.join(['synthex', *sys.argv[1:]])
     run, target = args.checkpoint, args.model or args.out
     checkpoint = run / 'best.pt' if run.is_dir() else run
-    manifest = export(checkpoint, target, args.test, [*args.made_by, command])
+    manifest = exporter(checkpoint)(checkpoint, target, args.test, [*args.made_by, command])
     console = Console()
     for part in ('validation', 'test', 'inference_ms'):
         if part in manifest:

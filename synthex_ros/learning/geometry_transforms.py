@@ -103,6 +103,8 @@ def superpose(image: NDArray, behind: NDArray, rng: np.random.Generator) -> NDAr
 def _undo_field(points: Array, field: list[NDArray[np.float32]]) -> Array:
     """Solve target + field(target) = source by fixed-point iteration (the field is smooth)."""
     target = points.copy()
+    if not len(points):  # OpenCV refuses to look up nothing
+        return target
     for _ in range(8):
         u, v = np.moveaxis(target.astype(np.float32)[None], -1, 0)
         offset = [

@@ -75,7 +75,7 @@ def exposed_twice(
     weight = np.float32(rng.uniform(0.5, 1.0))
     image = first.image + weight * turned.image
     image /= np.float32(max(float(image.std()), 1e-3))
-    bits = first.mask | (turned.mask << count)
+    bits = np.asarray(first.mask | (turned.mask << count), np.uint8)
     return Labelled(image, bits, np.concatenate([first.landmarks, turned.landmarks]))
 
 

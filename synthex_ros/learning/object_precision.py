@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from pycocotools import mask as rle
 
 from synthex_ros.learning.coco import CocoFolder, encoded, segmentation
+from synthex_ros.learning.coco_protocol import coco_precision, coco_protocol
 from synthex_ros.tracking.object_masks import FoundObject
 
 Values = dict[str, Any]
 
 _TYPES = {'mask': 'segm', 'box': 'bbox'}
-_KINDS = ('ap', 'ap50', 'ap75')
+_CATEGORIES = ({'id': 1, 'name': 'object'},)
 _HALF = 0.5
 
 
@@ -99,31 +99,13 @@ def results_of(folder: CocoFolder, found: Sequence[Sequence[FoundObject]]) -> li
 def _precision(
     folder: CocoFolder, truth: list[Values], results: list[Values], name: str
 ) -> dict[str, float | None]:
-    if not truth or not results:
-        return dict.fromkeys(_KINDS, 0.0 if truth else None)
-    with contextlib.redirect_stdout(io.StringIO()):
-        protocol = _protocol(folder, truth, results, name)
-        protocol.evaluate()
-        protocol.accumulate()
-        protocol.summarize()
-    return {kind: round(float(protocol.stats[i]), 5) for i, kind in enumerate(_KINDS)}
+    return coco_precision(folder.images, _CATEGORIES, truth, _of(results, name), _TYPES[name])
 
 
-def _protocol(
-    folder: CocoFolder, truth: list[Values], results: list[Values], name: str
-) -> COCOeval:
-    reference = COCO()
-    reference.dataset = {
-        'info': {},
-        'images': folder.images,
-        'categories': [{'id': 1, 'name': 'object'}],
-        'annotations': truth,
-    }
-    reference.createIndex()
-    # pycocotools takes boxes from results that have any, so masks come without.
+def _of(results: list[Values], name: str) -> list[Values]:
+    """Return results with masks or boxes alone: pycocotools takes boxes where there are any."""
     dropped = 'bbox' if name == 'mask' else 'segmentation'
-    plain = [{key: value for key, value in item.items() if key != dropped} for item in results]
-    return COCOeval(reference, reference.loadRes(plain), _TYPES[name])
+    return [{key: value for key, value in item.items() if key != dropped} for item in results]
 
 
 def _without(
@@ -132,8 +114,8 @@ def _without(
     """Return the results that are not matched to others, at an overlap of a half."""
     if not results:
         return []
+    protocol = coco_protocol(folder.images, _CATEGORIES, truth, _of(results, name), _TYPES[name])
     with contextlib.redirect_stdout(io.StringIO()):
-        protocol = _protocol(folder, truth, results, name)
         protocol.params.areaRng, protocol.params.areaRngLbl = [[0, 1e10]], ['all']
         protocol.evaluate()
     matched: set[int] = set()
@@ -147,8 +129,6 @@ def _without(
 
 
 def _found_share(own: list[Values], results: list[Values]) -> float:
-    from pycocotools import mask as rle
-
     hits = 0
     for item in own:
         here = [r['segmentation'] for r in results if r['image_id'] == item['image_id']]

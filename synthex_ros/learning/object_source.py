@@ -11,7 +11,7 @@ from synthex_ros.learning.shown_device import ShownDevice
 from synthex_ros.learning.view_setup import ViewSetup
 
 FOREIGN_OBJECTS = 'foreign_objects'
-"""What `device:` says in a scene file where foreign objects are labelled and no device is shown."""
+"""What `device:` says where foreign objects are labelled and no device is shown."""
 
 
 class ObjectSource:

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from synthex_ros.tracking.object_masks import CENTRE_STRIDE
 
-_SPREAD_SHARE = 0.35
-_LEAST_SPREAD_PX = 5.0
+_SPREAD_SHARE = 0.5
+_LEAST_SPREAD_PX = 6.0
 _MIDDLE = 0.5
 _BALANCE_AREAS, _BALANCE_PX = 4.0, 1000.0
 
@@ -55,15 +55,15 @@ def centre_targets(
 def centre_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Return the quality focal loss of maps of middles, a scalar; 0 is perfect.
 
-    Cross-entropy with the target as probability, weighted by the squared error (Li et al.,
-    Generalized Focal Loss, NeurIPS 2020), over the number of cells that are a half or more.
+    Cross-entropy with the target as probability, weighted by the error (Li et al., Generalized
+    Focal Loss, NeurIPS 2020, with power 1), over the number of cells that are a half or more.
 
     Args:
         logits: shape (N, 1, h, w).
         target: 0..1, same shape.
     """
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
-    wrong = (torch.sigmoid(logits) - target).square()
+    wrong = (torch.sigmoid(logits) - target).abs()
     return (wrong * entropy).sum() / (target >= _MIDDLE).sum().clamp(min=1)
 
 

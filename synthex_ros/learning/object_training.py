@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,12 @@ from torch import nn
 
 from synthex_ros.learning.dataset import FrameSet, training_sets
 from synthex_ros.learning.geometry_transforms import Placement
-from synthex_ros.learning.networks.objects import ExportedObjects, ObjectNetwork, mask_logits
+from synthex_ros.learning.networks.objects import (
+    ExportedObjects,
+    ObjectNetwork,
+    mask_logits,
+    start_weights,
+)
 from synthex_ros.learning.object_crops import ObjectCrop, ObjectCrops, crop_loader
 from synthex_ros.learning.object_precision import object_precision
 from synthex_ros.learning.object_targets import centre_loss, object_mask_loss
@@ -25,6 +31,8 @@ from synthex_ros.settings import as_plain
 from synthex_ros.tracking.model import normalise
 from synthex_ros.tracking.object_masks import FoundObject, ObjectMaps, decode_objects
 from synthex_ros.tracking.objects import ObjectMetadata, object_input, padded
+
+_log = logging.getLogger(__name__)
 
 NETWORK = 'objects'
 """What `network:` says in a recipe of this training."""
@@ -61,7 +69,8 @@ class ObjectSettings:
         workers: loader processes.
         threads: torch threads.
         seed: seed of weights, order and randomization.
-        start_from: checkpoint whose averaged weights to start from, to train on; empty for none.
+        start_from: checkpoint whose averaged weights to start from, as far as they fit, such as
+            a compact tracker's; empty for none.
     """
 
     network: str = NETWORK
@@ -70,16 +79,16 @@ class ObjectSettings:
     frames: int = 0
     validation_frames: int = 0
     validation_epochs: int = 5
-    epochs: int = 44
+    epochs: int = 50
     batch_size: int = 8
     learning_rate: float = 3e-3
     warmup_share: float = 0.05
     weight_decay: float = 1e-3
     average_decay: float = 0.995
-    centre_weight: float = 1.0
+    centre_weight: float = 2.0
     crop_px: int = 384
     early_crop_px: int = 256
-    early_share: float = 0.5
+    early_share: float = 0.7
     scale: tuple[float, float] = (0.8, 1.25)
     twice_share: float = 0.25
     cells_each: int = 2
@@ -129,9 +138,11 @@ class ObjectTraining:
             settings.train, settings.validation, settings.frames
         )
         self.metadata = make_object_metadata(settings)
-        network = ObjectNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = ObjectNetwork()
         if settings.start_from:
-            network.load_state_dict(load_checkpoint(settings.start_from)['average'])
+            count = start_weights(network, load_checkpoint(settings.start_from)['average'])
+            _log.info('%d tensors from %s', count, settings.start_from)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._state = RunState(
             network, root, settings.learning_rate, settings.weight_decay, settings.average_decay
         )

@@ -1,4 +1,4 @@
-"""Which training a recipe asks for, by the network that it names."""
+"""Which training a recipe asks for, and which export a run, by the network that it names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 import yaml
 
+from synthex_ros.learning.export import export
+from synthex_ros.learning.object_export import export_objects
 from synthex_ros.learning.object_training import NETWORK, ObjectSettings, ObjectTraining
+from synthex_ros.learning.run_state import load_checkpoint
 from synthex_ros.learning.training import Training, TrainingSettings
 from synthex_ros.settings import load_settings
 
@@ -30,6 +33,16 @@ def load_recipe(path: str | Path | None) -> Recipe:
         if isinstance(content, dict) and content.get('network') == NETWORK:
             return load_settings(ObjectSettings, path), object_line, ObjectTraining
     return load_settings(TrainingSettings, path), tracker_line, Training
+
+
+def exporter(checkpoint: str | Path) -> Callable[..., dict[str, Any]]:
+    """Return what writes the model file of a checkpoint.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    named = load_checkpoint(checkpoint)['settings'].get('network')
+    return export_objects if named == NETWORK else export
 
 
 def tracker_line(record: dict[str, Any]) -> str:

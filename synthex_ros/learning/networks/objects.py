@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from synthex_ros.learning.networks.blocks import Merge, Residual, convolution
+from synthex_ros.learning.networks.compact import WIDTHS
 from synthex_ros.tracking.object_masks import (
     BACKGROUND,
     CENTRE_STRIDE,
@@ -23,9 +24,6 @@ from synthex_ros.tracking.object_masks import (
     POSITION_SCALE_PX,
     WEIGHTS,
 )
-
-WIDTHS = (12, 20, 40, 64, 96)
-"""Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input size."""
 
 INPUTS = 2
 """Channels of the input; see `synthex_ros.tracking.objects`."""
@@ -50,7 +48,7 @@ class ObjectNetwork(nn.Module):
         self.down = nn.ModuleList(
             nn.Sequential(convolution(a, b, 3, 2), Residual(b)) for a, b in pairs
         )
-        self.deep = nn.Sequential(Residual(widths[-1]), Residual(widths[-1]))
+        self.deep, self.deeper = Residual(widths[-1]), Residual(widths[-1])
         self.up = nn.ModuleList(Merge(b, a) for a, b in reversed(pairs[1:]))
         last = nn.Conv2d(eighth, 1, 1)
         nn.init.constant_(last.bias, _RARE)  # type: ignore[arg-type]
@@ -77,7 +75,7 @@ class ObjectNetwork(nn.Module):
         levels = [self.stem(image)]
         for stage in self.down:
             levels.append(stage(levels[-1]))
-        x = self.deep(levels[-1])
+        x = self.deeper(self.deep(levels[-1]))
         maps = []
         for merge, level in zip(self.up, reversed(levels[1:-1]), strict=True):
             x = merge(x, level)
@@ -90,6 +88,26 @@ class ObjectNetwork(nn.Module):
             self.coarse(quarter),
             self.unpack(self.to_full(fine)),
         )
+
+
+def start_weights(network: ObjectNetwork, weights: dict[str, Tensor]) -> int:
+    """Give a network the weights of another one where names and shapes agree; return how many.
+
+    Encoder and decoder are those of the compact tracker network. Its stem reads one channel: the
+    other one begins with zeros.
+
+    Args:
+        network: to be changed.
+        weights: state of the other network.
+    """
+    own = network.state_dict()
+    taken = {name: value for name, value in weights.items() if name in own}
+    stem = taken.get('stem.0.weight')
+    if stem is not None and stem.shape[1] == 1:
+        taken['stem.0.weight'] = torch.cat([stem, torch.zeros_like(stem)], dim=1)
+    same = {name: value for name, value in taken.items() if value.shape == own[name].shape}
+    network.load_state_dict(own | same)
+    return len(same)
 
 
 class ExportedObjects(nn.Module):

@@ -4,6 +4,40 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+_Panels = dict[str, tuple[bool, dict[str, tuple[str, ...]]]]
+
+_TRACKER: _Panels = {
+    'training loss': (
+        True,
+        {'mask loss': ('mask_loss',), 'heatmap loss': ('heatmap_loss',)},
+    ),
+    'validation landmark error [mm at detector]': (
+        True,
+        {
+            'all': ('landmark_error_mean_mm',),
+            'NCC > 0.9': ('gated_error_mean_mm',),
+            'median': ('landmark_error_median_mm',),
+        },
+    ),
+    'validation': (
+        False,
+        {'dice mean': ('dice_mean',), 'detection rate': ('detection_rate',)},
+    ),
+}
+_OBJECTS: _Panels = {
+    'training loss': (True, {'mask loss': ('mask_loss',), 'centre loss': ('centre_loss',)}),
+    'validation': (
+        False,
+        {
+            f'{name} of {kind}': (part, key)
+            for part, kind in (('mask', 'masks'), ('box', 'boxes'))
+            for name, key in (('AP', 'ap'), ('AP50', 'ap50'))
+        },
+    ),
+}
+"""Title, whether on a logarithmic scale, and where in a record each line's values are."""
 
 
 def read_history(root: str | Path) -> list[dict]:
@@ -24,29 +58,26 @@ def draw_history(root: str | Path) -> Path:
     from matplotlib.figure import Figure
 
     history = read_history(root)
-    epochs = [record['epoch'] for record in history]
+    panels = _OBJECTS if 'centre_loss' in history[0] else _TRACKER
     figure = Figure(figsize=(10, 3.5), layout='constrained')
     FigureCanvasAgg(figure)
-    loss, error, overlap = figure.subplots(1, 3)
-    for key in ('mask_loss', 'heatmap_loss'):
-        loss.plot(epochs, [record[key] for record in history], label=key.replace('_', ' '))
-    for key, label in (
-        ('landmark_error_mean_mm', 'all'),
-        ('gated_error_mean_mm', 'NCC > 0.9'),
-        ('landmark_error_median_mm', 'median'),
-    ):
-        error.plot(epochs, [record[key] for record in history], label=label)
-    for key in ('dice_mean', 'detection_rate'):
-        overlap.plot(epochs, [record[key] for record in history], label=key.replace('_', ' '))
-    loss.set_yscale('log')
-    error.set_yscale('log')
-    for axes, title in (
-        (loss, 'training loss'),
-        (error, 'validation landmark error [mm at detector]'),
-        (overlap, 'validation'),
-    ):
+    every = figure.subplots(1, len(panels))
+    for axes, (title, (logarithmic, lines)) in zip(every, panels.items(), strict=True):
+        for label, keys in lines.items():
+            known = [record for record in history if _value(record, keys) is not None]
+            epochs = [record['epoch'] for record in known]
+            axes.plot(epochs, [_value(record, keys) for record in known], label=label)
+        if logarithmic:
+            axes.set_yscale('log')
         axes.set(title=title, xlabel='epoch')
         axes.legend()
     path = Path(root) / 'curves.png'
     figure.savefig(path, dpi=120)
     return path
+
+
+def _value(record: dict[str, Any], keys: tuple[str, ...]) -> float | None:
+    """Return a value of an epoch, None where it was not measured."""
+    for key in keys[:-1]:
+        record = record.get(key, {})
+    return record.get(keys[-1])

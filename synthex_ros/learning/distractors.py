@@ -36,10 +36,10 @@ class Distractors:
         guided_share: part that is placed by anatomy, where structures are known.
         occluding_share: part that lies on the ray of a point of the device.
         depth_m: half extent along the beam of free places round the isocentre [m].
-        least_contrast: an object is labelled if it takes at least this part of the signal (90th
-            percentile over its pixels); only `device: foreign_objects` labels them.
-        least_snr: and if its signal-to-noise ratio is at least this (`object_labels`).
-        least_px: and if it has at least this many pixels in the open field.
+        least_contrast: parts of an object that take less than this part of the signal are left
+            out of its mask (`object_labels`); only `device: foreign_objects` labels objects.
+        least_snr: an object of a smaller signal-to-noise ratio is not labelled.
+        least_px: nor is one with fewer pixels in the open field.
     """
 
     share: float = 0.5

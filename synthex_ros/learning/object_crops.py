@@ -37,12 +37,14 @@ class ObjectCrop:
         middles: map of middles, shape (S / 8, S / 8), float32.
         cells: (row, column) of cells that draw masks, shape (K, 2), int64.
         masks: what each is to draw, shape (K, S, S), uint8.
+        shown: where any object is, shape (S, S), int64.
     """
 
     image: Tensor
     middles: Tensor
     cells: Tensor
     masks: Tensor
+    shown: Tensor
 
 
 def labelled_objects(frames: FrameSet, row: int) -> Labelled:
@@ -127,6 +129,7 @@ class ObjectCrops(Dataset):
             torch.from_numpy(middles),
             torch.from_numpy(chosen[:, 1:].copy()),
             torch.from_numpy(stack),
+            torch.from_numpy((moved.mask > 0).astype(np.int64)),
         )
 
     def _sample(self, row: int, rng: np.random.Generator) -> Labelled:

@@ -2,9 +2,10 @@
 
 A pixel belongs to an object where one of the rays that the picture is drawn with runs inside it,
 whatever lies before or behind, so masks of two objects may share pixels. Masks end at the edge of
-the open field. What cannot be seen is not labelled: an object with too few pixels, with a contrast
-below `least_contrast` (the 90th percentile over its pixels: a cable is seen by its core and not by
-its sheath), or with a signal-to-noise ratio below `least_snr`.
+the open field. What cannot be seen is not labelled. Of an object, parts of a material that take less
+than `least_contrast` of the signal (median over the part's pixels) are left out of the mask, such
+as a cable's sheath of silicone in soft tissue; an object of which fewer than `least_px` pixels are
+left, or whose signal-to-noise ratio there is below `least_snr`, has no annotation.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ from synthex_ros.learning.view_setup import ViewSetup
 from synthex_ros.xray.device_layer import MASK_PATH_M, trace_bodies
 
 Array = NDArray[np.float64]
-
-_CONTRAST_PERCENTILE = 90.0
 
 
 def object_mask(bodies: Sequence[Body], view: View, supersampling: int) -> NDArray[np.bool_]:
@@ -58,14 +57,12 @@ def object_annotations(
     """
     seen = _Seen(objects, setup)
     annotations = []
-    for number, item in enumerate(objects):
-        view, rays = setup.seen.view, setup.renderer.supersampling
-        whole = object_mask(item.bodies, view, rays).astype(np.uint8)
-        mask = open_mask(whole, setup.field_px) > 0
+    for item in objects:
+        mask = seen.mask(item.bodies, settings.least_contrast)
         if np.count_nonzero(mask) < settings.least_px:
             continue
-        contrast, snr = seen.of(number, mask)
-        if contrast >= settings.least_contrast and snr >= settings.least_snr:
+        contrast, snr = seen.shadow(item.bodies, mask)
+        if snr >= settings.least_snr:
             known = {'kind': item.kind, 'contrast': round(contrast, 5), 'snr': round(snr, 2)}
             annotations.append(annotation_of(index, mask, None, **known))
     return annotations
@@ -75,31 +72,44 @@ class _Seen:
     """What each object of a frame takes from the expected signal, beside all others."""
 
     def __init__(self, objects: Sequence[ForeignObject], setup: ViewSetup) -> None:
-        self._objects, self._setup = objects, setup
+        self._bodies = [body for item in objects for body in item.bodies]
+        self._setup = setup
         detector, gain = setup.renderer.detector, self._gain_counts_kev()
         self._full_kev = detector.full_scale / gain
         self._readout_kev2 = (detector.electronic_noise_counts / gain) ** 2
         self._swank = detector.swank_factor
-        self._with = self._expected(None)
+        self._with = self._expected(self._bodies)
 
-    def of(self, number: int, mask: NDArray[np.bool_]) -> tuple[float, float]:
-        """Return contrast and signal-to-noise ratio of an object over its pixels.
+    def mask(self, bodies: Sequence[Body], least_contrast: float) -> NDArray[np.bool_]:
+        """Return the pixels of an object's parts that can be seen, cut at the open field."""
+        setup = self._setup
+        view, rays = setup.seen.view, setup.renderer.supersampling
+        whole = np.zeros(view.geometry.shape_px, bool)
+        for material in sorted({body.material for body in bodies}):
+            part = [body for body in bodies if body.material == material]
+            shown = open_mask(object_mask(part, view, rays).astype(np.uint8), setup.field_px) > 0
+            if shown.any() and self.shadow(part, shown)[0] >= least_contrast:
+                whole |= shown
+        return whole
+
+    def shadow(self, bodies: Sequence[Body], mask: NDArray[np.bool_]) -> tuple[float, float]:
+        """Return contrast and signal-to-noise ratio of some bodies, beside all others, in a mask.
 
         The ratio is that of an observer who knows what to look for and where
         (`tiny_visibility`). What saturates the panel takes nothing.
         """
-        before, _ = self._expected(number)
+        taken = {id(body) for body in bodies}
+        before, _ = self._expected([body for body in self._bodies if id(body) not in taken])
         after, variance = self._with
         bright = np.minimum(before[mask], self._full_kev)
         lost = bright - np.minimum(after[mask], self._full_kev)
         quantum = np.maximum(variance[mask] / self._swank, 1e-12)
         ratio = Shadow(lost, quantum, self._readout_kev2).snr()
         parts = lost / np.maximum(bright, 1e-6)
-        return float(np.percentile(parts, _CONTRAST_PERCENTILE)), ratio
+        return float(np.median(parts)), ratio
 
-    def _expected(self, without: int | None) -> tuple[Array, Array]:
-        """Return signal [keV] and variance [keV^2] without one of the objects, or of all."""
-        bodies = [b for k, item in enumerate(self._objects) if k != without for b in item.bodies]
+    def _expected(self, bodies: Sequence[Body]) -> tuple[Array, Array]:
+        """Return signal [keV] and variance [keV^2] of the scene with some bodies."""
         setup = self._setup
         image = setup.renderer.expected_kev(
             setup.seen.view, bodies, setup.seen.world_from_patient, technique=setup.technique

@@ -16,6 +16,7 @@ from torch import nn
 
 from synthex_ros.learning.dataset import FrameSet, training_sets
 from synthex_ros.learning.geometry_transforms import Placement
+from synthex_ros.learning.losses import mask_loss
 from synthex_ros.learning.networks.objects import (
     ExportedObjects,
     ObjectNetwork,
@@ -222,10 +223,11 @@ class ObjectTraining:
         """Take one optimizer step and return its losses of masks and middles."""
         image = torch.stack([crop.image for crop in batch])
         outputs = self._state.network(image.to(memory_format=torch.channels_last))
-        masks = masks_loss(outputs, batch)
+        masks, shown = masks_loss(outputs, batch), torch.stack([crop.shown for crop in batch])
         middles = torch.stack([crop.middles for crop in batch])[:, None]
         centres = centre_loss(outputs[0], middles)
-        loss = masks + self.settings.centre_weight * centres
+        anything = mask_loss(outputs[3][:, :1], shown)
+        loss = masks + self.settings.centre_weight * centres + anything
         self._state.descend(loss, self._rate.at(self._state.step))
         return masks.item(), centres.item()
 

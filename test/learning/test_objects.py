@@ -12,6 +12,7 @@ from synthex_ros.learning.coco import CocoFolder, CocoWriter, annotation_of, wri
 from synthex_ros.learning.curves import draw_history  # noqa: E402
 from synthex_ros.learning.dataset import FrameSet  # noqa: E402
 from synthex_ros.learning.geometry_transforms import Placement  # noqa: E402
+from synthex_ros.learning.losses import mask_loss  # noqa: E402
 from synthex_ros.learning.networks.compact import TrackerNetwork  # noqa: E402
 from synthex_ros.learning.networks.objects import (  # noqa: E402
     ObjectNetwork,
@@ -244,12 +245,14 @@ def test_network_learns_crossing_objects_by_heart():
         torch.from_numpy(heat),
         torch.from_numpy(cells[:, 1:].copy()),
         torch.from_numpy(np.array([masks[k] for k in cells[:, 0]], np.uint8)),
+        torch.from_numpy(np.any(masks, axis=0).astype(np.int64)),
     )
     network = ObjectNetwork((8, 12, 16, 24, 32)).train()
     optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
     for _ in range(120):
         outputs = network(crop.image[None])
         loss = masks_loss(outputs, [crop]) + centre_loss(outputs[0], crop.middles[None, None])
+        loss = loss + mask_loss(outputs[3][:, :1], crop.shown[None])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -55,6 +55,9 @@ class ObjectNetwork(nn.Module):
         self.centres = nn.Sequential(convolution(eighth, eighth), last)
         weights = nn.Conv2d(64, WEIGHTS, 1)
         nn.init.normal_(weights.weight, std=0.02)
+        nn.init.zeros_(weights.bias)  # type: ignore[arg-type]
+        # Every mask begins as what shows any object.
+        nn.init.constant_(weights.bias[-FINE], 1.0)  # type: ignore[index]
         self.weights = nn.Sequential(convolution(eighth, 64), weights)
         self.coarse = nn.Sequential(convolution(quarter, quarter), nn.Conv2d(quarter, COARSE, 1))
         self.to_half = nn.Conv2d(quarter, half * 4, 1)
@@ -70,7 +73,8 @@ class ObjectNetwork(nn.Module):
 
         Returns:
             logits (N, 1, H / 8, W / 8), weights (N, 105, H / 8, W / 8), features
-            (N, 8, H / 4, W / 4) and (N, 8, H, W).
+            (N, 8, H / 4, W / 4) and (N, 8, H, W). The first fine feature learns to be the logit
+            of any object, so that the others and the weights have less to learn.
         """
         levels = [self.stem(image)]
         for stage in self.down:

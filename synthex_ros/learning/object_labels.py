@@ -2,10 +2,10 @@
 
 A pixel belongs to an object where one of the rays that the picture is drawn with runs inside it,
 whatever lies before or behind, so masks of two objects may share pixels. Masks end at the edge of
-the open field. What cannot be seen is not labelled. Of an object, parts of a material that take less
-than `least_contrast` of the signal (median over the part's pixels) are left out of the mask, such
-as a cable's sheath of silicone in soft tissue; an object of which fewer than `least_px` pixels are
-left, or whose signal-to-noise ratio there is below `least_snr`, has no annotation.
+the open field. What cannot be seen is not labelled. Of an object, parts of a material that take
+less than `least_contrast` of the signal (median over the part's pixels) are left out of the mask,
+such as a cable's sheath of silicone in soft tissue; an object of which fewer than `least_px`
+pixels are left, or whose signal-to-noise ratio there is below `least_snr`, has no annotation.
 """
 
 from __future__ import annotations

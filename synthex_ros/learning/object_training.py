@@ -80,7 +80,7 @@ class ObjectSettings:
     frames: int = 0
     validation_frames: int = 0
     validation_epochs: int = 5
-    epochs: int = 50
+    epochs: int = 40
     batch_size: int = 8
     learning_rate: float = 3e-3
     warmup_share: float = 0.05
@@ -89,7 +89,7 @@ class ObjectSettings:
     centre_weight: float = 2.0
     crop_px: int = 384
     early_crop_px: int = 256
-    early_share: float = 0.7
+    early_share: float = 0.75
     scale: tuple[float, float] = (0.8, 1.25)
     twice_share: float = 0.25
     cells_each: int = 2

@@ -79,8 +79,8 @@ class ObjectSettings:
     validation: str = 'data/foreign_objects/val'
     frames: int = 0
     validation_frames: int = 0
-    validation_epochs: int = 5
-    epochs: int = 40
+    validation_epochs: int = 8
+    epochs: int = 32
     batch_size: int = 8
     learning_rate: float = 3e-3
     warmup_share: float = 0.05

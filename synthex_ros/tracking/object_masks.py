@@ -94,11 +94,7 @@ def decode_objects(maps: ObjectMaps, least_score: float = LEAST_SCORE) -> list[F
         sure = float(np.mean(1 / (1 + np.exp(-logits[mask]))))
         found.append(FoundObject(float(maps.centres[row, column]) * sure, mask))
     found.sort(key=lambda item: -item.score)
-    kept: list[FoundObject] = []
-    for item in found:
-        if item.score >= least_score and not any(_overlap(item.mask, k.mask) for k in kept):
-            kept.append(item)
-    return kept
+    return _without_doubles([item for item in found if item.score >= least_score])
 
 
 def draw_masks(maps: ObjectMaps, cells: NDArray[np.int64]) -> Maps:
@@ -142,6 +138,15 @@ def _peaks(centres: Maps, least: float) -> NDArray[np.int64]:
     return np.stack([rows[order], columns[order]], axis=1)
 
 
-def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> bool:
-    shared = np.count_nonzero(a & b)
-    return shared > GREATEST_OVERLAP * (np.count_nonzero(a) + np.count_nonzero(b) - shared)
+def _without_doubles(found: list[FoundObject]) -> list[FoundObject]:
+    """Return objects, the surest first, without those that overlap a surer one too much."""
+    if not found:
+        return []
+    flat = np.stack([item.mask.reshape(-1) for item in found]).astype(np.float32)
+    shared, areas = flat @ flat.T, flat.sum(axis=1)
+    doubles = shared > GREATEST_OVERLAP * (areas[:, None] + areas - shared)
+    kept: list[int] = []
+    for number in range(len(found)):
+        if not doubles[number, kept].any():
+            kept.append(number)
+    return [found[number] for number in kept]

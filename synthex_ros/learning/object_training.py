@@ -143,7 +143,6 @@ class ObjectTraining:
         if settings.start_from:
             count = start_weights(network, load_checkpoint(settings.start_from)['average'])
             _log.info('%d tensors from %s', count, settings.start_from)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._state = RunState(
             network, root, settings.learning_rate, settings.weight_decay, settings.average_decay
         )

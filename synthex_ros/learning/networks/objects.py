@@ -51,13 +51,14 @@ class ObjectNetwork(nn.Module):
         self.deep, self.deeper = Residual(widths[-1]), Residual(widths[-1])
         self.up = nn.ModuleList(Merge(b, a) for a, b in reversed(pairs[1:]))
         last = nn.Conv2d(eighth, 1, 1)
-        nn.init.constant_(last.bias, _RARE)  # type: ignore[arg-type]
+        nn.init.constant_(last.get_parameter('bias'), _RARE)
         self.centres = nn.Sequential(convolution(eighth, eighth), last)
         weights = nn.Conv2d(64, WEIGHTS, 1)
         nn.init.normal_(weights.weight, std=0.02)
-        nn.init.zeros_(weights.bias)  # type: ignore[arg-type]
-        # Every mask begins as what shows any object.
-        nn.init.constant_(weights.bias[-FINE], 1.0)  # type: ignore[index]
+        start = torch.zeros(WEIGHTS)
+        start[-FINE] = 1.0  # every mask begins as what shows any object
+        with torch.no_grad():
+            weights.get_parameter('bias').copy_(start)
         self.weights = nn.Sequential(convolution(eighth, 64), weights)
         self.coarse = nn.Sequential(convolution(quarter, quarter), nn.Conv2d(quarter, COARSE, 1))
         self.to_half = nn.Conv2d(quarter, half * 4, 1)

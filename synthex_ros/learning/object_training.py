@@ -79,8 +79,8 @@ class ObjectSettings:
     validation: str = 'data/foreign_objects/val'
     frames: int = 0
     validation_frames: int = 0
-    validation_epochs: int = 8
-    epochs: int = 32
+    validation_epochs: int = 4
+    epochs: int = 28
     batch_size: int = 8
     learning_rate: float = 3e-3
     warmup_share: float = 0.05
@@ -89,7 +89,7 @@ class ObjectSettings:
     centre_weight: float = 2.0
     crop_px: int = 384
     early_crop_px: int = 256
-    early_share: float = 0.75
+    early_share: float = 0.85
     scale: tuple[float, float] = (0.8, 1.25)
     twice_share: float = 0.25
     cells_each: int = 2

@@ -58,7 +58,7 @@ class ObjectMetadata:
     pixel_pitch_mm: float
     frame_px: tuple[int, int]
     classes: tuple[str, ...]
-    min_score: float = 0.3
+    min_score: float = 0.4
     input_name: str = 'image'
     output_names: tuple[str, ...] = ('centres', 'weights', 'coarse', 'fine')
     training: Mapping[str, Any] = field(default_factory=dict)

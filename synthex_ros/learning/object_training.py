@@ -27,6 +27,7 @@ from synthex_ros.learning.object_crops import ObjectCrop, ObjectCrops, crop_load
 from synthex_ros.learning.object_precision import object_precision
 from synthex_ros.learning.object_targets import centre_loss, object_mask_loss
 from synthex_ros.learning.randomization import Randomization
+from synthex_ros.learning.recipes import OBJECTS
 from synthex_ros.learning.run_state import CosineRate, RunState, load_checkpoint
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.model import normalise
@@ -34,9 +35,6 @@ from synthex_ros.tracking.object_masks import FoundObject, ObjectMaps, decode_ob
 from synthex_ros.tracking.objects import ObjectMetadata, object_input, padded
 
 _log = logging.getLogger(__name__)
-
-NETWORK = 'objects'
-"""What `network:` says in a recipe of this training."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class ObjectSettings:
             a compact tracker's; empty for none.
     """
 
-    network: str = NETWORK
+    network: str = OBJECTS
     train: str = 'data/foreign_objects/train'
     validation: str = 'data/foreign_objects/val'
     frames: int = 0
@@ -101,8 +99,8 @@ class ObjectSettings:
     start_from: str = ''
 
     def __post_init__(self):
-        if self.network != NETWORK:
-            raise ValueError(f'network must be {NETWORK!r}, got {self.network!r}')
+        if self.network != OBJECTS:
+            raise ValueError(f'network must be {OBJECTS!r}, got {self.network!r}')
         counts = (self.epochs, self.batch_size, self.threads, self.cells_each, self.least_px)
         if min(*counts, self.validation_epochs) < 1 or self.workers < 0:
             raise ValueError(

@@ -8,12 +8,10 @@ from typing import Any
 
 import yaml
 
-from synthex_ros.learning.export import export
-from synthex_ros.learning.object_export import export_objects
-from synthex_ros.learning.object_training import NETWORK, ObjectSettings, ObjectTraining
-from synthex_ros.learning.run_state import load_checkpoint
-from synthex_ros.learning.training import Training, TrainingSettings
 from synthex_ros.settings import load_settings
+
+OBJECTS = 'objects'
+"""What `network:` says of a network for foreign objects; any other one is a tracker's."""
 
 Recipe = tuple[Any, Callable[[dict[str, Any]], str], Callable[..., Any]]
 
@@ -28,9 +26,12 @@ def load_recipe(path: str | Path | None) -> Recipe:
         FileNotFoundError: no such file.
         ValueError: keys or values that the training refuses.
     """
+    from synthex_ros.learning.object_training import ObjectSettings, ObjectTraining
+    from synthex_ros.learning.training import Training, TrainingSettings
+
     if path is not None and Path(path).is_file():
         content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-        if isinstance(content, dict) and content.get('network') == NETWORK:
+        if isinstance(content, dict) and content.get('network') == OBJECTS:
             return load_settings(ObjectSettings, path), object_line, ObjectTraining
     return load_settings(TrainingSettings, path), tracker_line, Training
 
@@ -41,8 +42,12 @@ def exporter(checkpoint: str | Path) -> Callable[..., dict[str, Any]]:
     Raises:
         FileNotFoundError: there is none.
     """
+    from synthex_ros.learning.export import export
+    from synthex_ros.learning.object_export import export_objects
+    from synthex_ros.learning.run_state import load_checkpoint
+
     named = load_checkpoint(checkpoint)['settings'].get('network')
-    return export_objects if named == NETWORK else export
+    return export_objects if named == OBJECTS else export
 
 
 def tracker_line(record: dict[str, Any]) -> str:

@@ -56,8 +56,8 @@ def test_report_says_what_is_found_missed_and_false(tmp_path):
     assert values['kinds']['wire']['objects'] == 2
     assert values['kinds']['plate']['found'] == 1.0
     assert values['worst'][0] == 2
-    assert json.loads((tmp_path / 'out' / 'evaluation.json').read_text()) == values
-    page = (tmp_path / 'out' / 'evaluation.html').read_text()
+    assert json.loads((tmp_path / 'out' / 'evaluation.json').read_text(encoding='utf-8')) == values
+    page = (tmp_path / 'out' / 'evaluation.html').read_text(encoding='utf-8')
     assert 'AP of masks' in page
     assert 'data:image/jpeg' in page
     assert (tmp_path / 'out' / 'worst.png').is_file()

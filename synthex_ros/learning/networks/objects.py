@@ -139,7 +139,7 @@ def mask_logits(weights: Tensor, cells: Tensor, coarse: Tensor, fine: Tensor) ->
         coarse: features of the image, shape (8, H / 4, W / 4).
         fine: features of the image, shape (8, H, W).
     """
-    count, rows, columns = len(weights), *coarse.shape[1:]
+    count, (_, rows, columns) = len(weights), coarse.shape
     inner, outer, sharp = weights.split([HIDDEN * (COARSE + 3), HIDDEN + 1, FINE], dim=1)
     inner = inner.reshape(count, HIDDEN, COARSE + 3)
     v, u = torch.meshgrid(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import cv2
 
 from synthex_ros.evaluation.average_precision import average_precision
 from synthex_ros.evaluation.model_data import open_folder, read_samples
 from synthex_ros.evaluation.model_evaluation import FramePredictor, run_model
 from synthex_ros.evaluation.model_page import gallery_sheet, page
 from synthex_ros.evaluation.model_scores import badness_mm, score_values, worst_frames
+from synthex_ros.evaluation.report_files import write_report_files
 
 
 def report_model(
@@ -57,10 +55,5 @@ def report_model(
         {'id': item.image['id'], 'badness_mm': round(bad, 3)} for item, _, bad in worst
     ]
     sheet = gallery_sheet(data, worst)
-    out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(values, indent=1)
-    (out / 'evaluation.json').write_text(text + '\n', encoding='utf-8')
-    (out / 'evaluation.html').write_text(page(values, results, sheet), encoding='utf-8')
-    if not cv2.imwrite(str(out / 'worst.png'), sheet):
-        raise OSError(f'could not write {out / "worst.png"}')
+    write_report_files(out, values, page(values, results, sheet), sheet)
     return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from synthex_ros.evaluation.model_data import open_folder
 from synthex_ros.evaluation.object_evaluation import ObjectFinder, ObjectFrame, run_finder
 from synthex_ros.evaluation.page_parts import card, picture, table, whole_page
+from synthex_ros.evaluation.report_files import write_report_files
 from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.object_precision import object_precision, precision_by_kind
 from synthex_ros.learning.preview import caption, contact_sheet, grey_picture
@@ -58,11 +58,7 @@ def report_objects(
     worst = worst_frames(frames, least)
     values['worst'] = [data.images[frame.row]['id'] for frame in worst]
     sheet = gallery(data, worst, least)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / 'evaluation.json').write_text(json.dumps(values, indent=1) + '\n', encoding='utf-8')
-    (out / 'evaluation.html').write_text(page(values, sheet), encoding='utf-8')
-    if not cv2.imwrite(str(out / 'worst.png'), sheet):
-        raise OSError(f'could not write {out / "worst.png"}')
+    write_report_files(out, values, page(values, sheet), sheet)
     return values
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synthex_ros.tracking.described_session import open_described
 from synthex_ros.tracking.detector import local_highpass
 from synthex_ros.tracking.metadata import FORMAT, KEY, ModelMismatch
 from synthex_ros.tracking.model import normalise, open_session
@@ -144,20 +145,7 @@ class ObjectModel:
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
         self.path = Path(path)
-        self._session = open_session(path, threads)
-        stored = self._session.get_modelmeta().custom_metadata_map
-        if KEY not in stored:
-            raise ModelMismatch(f'{path} has no {KEY!r} metadata; {_REMEDY}')
-        try:
-            self.metadata = ObjectMetadata.from_json(stored[KEY])
-        except ModelMismatch as error:
-            raise ModelMismatch(f'{path}: {error}') from error
-        names = {tensor.name for tensor in self._session.get_outputs()}
-        if not set(self.metadata.output_names) <= names:
-            raise ModelMismatch(
-                f'{path}: metadata describe outputs {self.metadata.output_names}, the graph has '
-                f'{sorted(names)}; {_REMEDY}'
-            )
+        self._session, self.metadata = open_described(path, threads, ObjectMetadata.from_json)
 
     def find(self, counts: ArrayLike, least_score: float | None = None) -> list[FoundObject]:
         """Return the foreign objects of a radiograph, the surest first.

@@ -67,7 +67,7 @@ def test_a_moved_tube_has_the_same_room_at_moved_points(tube):
     assert moved_inward == pytest.approx(inward @ pose[:3, :3].T, abs=1e-7)
 
 
-def test_values_between_grid_points_are_trilinear_in_a_turned_grid():
+def test_what_is_linear_is_kept_between_the_points_of_a_turned_grid():
     pose = make_pose(rotation('x', 0.4) @ rotation('z', -1.1), [0.1, -0.2, 0.3])
     slope, level = np.array([0.6, -0.64, 0.48]), 0.002
     z, y, x = np.meshgrid(np.arange(6), np.arange(7), np.arange(8), indexing='ij')
@@ -79,6 +79,23 @@ def test_values_between_grid_points_are_trilinear_in_a_turned_grid():
     np.testing.assert_allclose(distance, level + inside @ slope, atol=1e-8)
     expected = pose[:3, :3] @ (slope / np.linalg.norm(slope))
     np.testing.assert_allclose(normal, np.tile(expected, (50, 1)), atol=1e-4)
+
+
+def test_value_and_normal_have_no_kinks_between_cells():
+    """Of noise: the normal is along the gradient of the value, on both sides of every face."""
+    rng, step = np.random.default_rng(6), 5e-4
+    noise = rng.normal(0, step, (9, 9, 9)).astype(np.float32)
+    lumen = SampledLumen(noise, np.zeros(3), step, np.eye(3))
+    faces = step * np.array([[k / 2, 3.2, 4.4] for k in range(1, 16)])
+    shift = np.array([1e-9, 0, 0])
+    value, normal = lumen.signed_distance_m(faces - shift)
+    value_beyond, normal_beyond = lumen.signed_distance_m(faces + shift)
+    assert value_beyond == pytest.approx(value, abs=1e-8)
+    assert normal_beyond == pytest.approx(normal, abs=1e-4)
+    gradient = numeric_gradient(lumen, faces, 1e-7)
+    assert normal == pytest.approx(
+        gradient / np.linalg.norm(gradient, axis=1, keepdims=True), abs=1e-4
+    )
 
 
 def test_outside_the_grid_the_way_back_is_taken_off_and_shown():

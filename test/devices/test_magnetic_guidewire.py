@@ -13,6 +13,7 @@ from synthex_ros.devices.magnetic.guidewire import GuidewirePlant
 from synthex_ros.devices.magnetic.guidewire_parameters import GuidewireParameters
 from synthex_ros.devices.magnetic.rod import MAX_ITERATIONS, Rod, RodTable, Surroundings
 from synthex_ros.devices.magnetic.rod_chain import RodChain
+from synthex_ros.devices.magnetic.rod_walls import learn_bends
 from synthex_ros.devices.magnetic.swept_mesh import swept_tube
 from synthex_ros.devices.magnetic.wall_contact import largest_force_n
 from synthex_ros.geometry import CArm, make_pose, rotation, transform_points
@@ -216,6 +217,18 @@ def test_a_tip_that_snaps_from_wall_to_wall_presses_no_harder_than_the_field_can
     torque = np.linalg.norm(plant.magnetic_moment()) * 0.03
     assert np.mean(settled) > 0.98
     assert 0 < max(forces) < 4 * torque / 0.026
+
+
+def test_the_bend_of_a_wall_is_learned_from_a_place_that_slides():
+    """A tube of 4 mm bends by 250 / m across and not at all along; open space says nothing."""
+    tube = TubeLumen(0.004, np.zeros(3), np.array([0, 0, 1.0]))
+    before = np.array([[3.9e-3, 0, 0], [3.9e-3, 0, 0], [3.9e-3, 0, 0]])
+    after = before + np.array([[0, 1e-4, 0], [0, 0, 1e-4], [0, 1e-8, 0]])
+    inward_before, inward = (tube.signed_distance_m(points)[1] for points in (before, after))
+    bends = np.array([0.0, 0.0, 77.0])
+    learn_bends(after, inward, before.copy(), inward_before.copy(), bends)
+    assert bends[0] == pytest.approx(1 / 3.9e-3, rel=0.01)
+    assert bends[1:] == pytest.approx([0, 77.0])
 
 
 def test_friction_opposes_the_motion(in_a_bend):

@@ -35,7 +35,7 @@ class Lumen(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SampledLumen:
-    """A lumen of any shape: distances on a regular grid, trilinear in between.
+    """A lumen of any shape: distances on a regular grid, quadratic B-splines in between.
 
     Attributes:
         distance_m: signed distance, shape (nz, ny, nx), float32 [m], positive inside.
@@ -51,9 +51,9 @@ class SampledLumen:
 
     def __post_init__(self):
         grid = np.ascontiguousarray(self.distance_m, np.float32)
-        if grid.ndim != 3 or min(grid.shape) < 2:
+        if grid.ndim != 3 or min(grid.shape) < 3:
             raise ValueError(
-                f'distance_m must have shape (nz, ny, nx), 2 or more a side, got {grid.shape}'
+                f'distance_m must have shape (nz, ny, nx), 3 or more a side, got {grid.shape}'
             )
         spacing = np.broadcast_to(np.asarray(self.spacing_m, float), (3,)).copy()
         if not np.all((spacing >= 1e-5) & (spacing <= 0.02)):
@@ -84,7 +84,7 @@ class SampledLumen:
         """Return the distance to the nearest wall point of points inside, shape (N,) [m].
 
         `signed_distance_m` cuts the ridge along a vessel's middle by up to half a grid step,
-        because it is linear between grid points; this does not, and takes longer.
+        because it is smooth between grid points; this does not, and takes longer.
         """
         points = np.atleast_2d(np.asarray(points_m, float))
         step = self.spacing_m[0]

@@ -20,6 +20,7 @@ from synthex_ros.devices.magnetic.rod_kernels import (
     touching,
     transported_sides,
 )
+from synthex_ros.devices.magnetic.rod_walls import learn_bends
 
 Array = NDArray[np.float64]
 FieldAt = Callable[[Array], tuple[Array, Array]]
@@ -89,6 +90,37 @@ class Surroundings:
     slip_m_s: float = 2e-4
 
 
+@dataclass(frozen=True, eq=False)
+class _Felt:
+    """What the rod has felt of the wall, for every free node and then for every element's middle.
+
+    Attributes:
+        places_m: where, shape (2 n, 3) [m].
+        inward: unit normals there, shape (2 n, 3).
+        bends_1_m: how the wall bends there, shape (2 n,) [1/m].
+    """
+
+    places_m: Array
+    inward: Array
+    bends_1_m: Array
+
+    def resized(self, count: int) -> _Felt:
+        """Return the same for `count` nodes; what is new is not known."""
+        have = len(self.bends_1_m) // 2
+        if have == count:
+            return self
+        values = []
+        for old, unknown in ((self.places_m, np.nan), (self.inward, 0.0), (self.bends_1_m, 0.0)):
+            new = np.full((2, count, *old.shape[1:]), unknown)
+            kept = min(count, have)
+            new[:, :kept] = old.reshape(2, have, *old.shape[1:])[:, :kept]
+            values.append(new.reshape(2 * count, *old.shape[1:]))
+        return _Felt(*values)
+
+
+_NOTHING_FELT = _Felt(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
+
+
 @dataclass(eq=False)
 class _Inserted:
     """Values of the elements and nodes that are in, for one inserted length.
@@ -134,6 +166,7 @@ class Rod:
         along = np.append(inserted_m - self.table.node_m[:count], 0.0)
         self.nodes_m = np.zeros((count + 1, 3))
         self.nodes_m[:, 2] = along
+        self._felt = _NOTHING_FELT
         self._fit(inserted_m, count)
         self._velocity = np.zeros((count + 1, 3))
         self.iterations = 0
@@ -251,15 +284,17 @@ class Rod:
         flux = self._magnetic_load(field_at)
         room, inward = np.full(2 * count, 1.0), np.zeros((2 * count, 3))
         trail, places = np.zeros(3 * count + 1), np.empty((2 * count, 3))
+        felt = self._felt = self._felt.resized(count)
         for self.iterations in range(1, MAX_ITERATIONS + 1):
             if room_at is not None:
                 touching(self.nodes_m, places)
                 room, inward = room_at(places)
+                learn_bends(places, inward, felt.places_m, felt.inward, felt.bends_1_m)
             move = newton_step(
                 self.nodes_m, start, parts.rest, parts.axial, parts.bending, turns, CLAMP,
                 parts.moment, flux, parts.drag, self.load_n, room, inward, parts.radius,
-                parts.wall, around.friction, around.slip_m_s, duration_s, LONGEST_MOVE_M,
-                self.contact_n, self.friction_n, trail,
+                parts.wall, felt.bends_1_m, around.friction, around.slip_m_s, duration_s,
+                LONGEST_MOVE_M, self.contact_n, self.friction_n, trail,
             )  # fmt: skip
             if not math.isfinite(move):
                 raise FloatingPointError(

@@ -175,7 +175,7 @@ def _step_back(nodes, gradient, trail):
 @nb.njit(cache=True)
 def newton_step(
     nodes, start, rest, axial, bending, rest_bend, clamp, moment, field, drag, load, room, inward,
-    radius, wall, friction, slip, duration_s, longest_m, contact, rub, trail,
+    radius, wall, bends, friction, slip, duration_s, longest_m, contact, rub, trail,
 ):  # fmt: skip
     """Move the free nodes by one Newton step, or take back a part of the one before.
 
@@ -196,6 +196,7 @@ def newton_step(
         inward: unit normals of the wall into the lumen there, shape (2 n, 3).
         radius: radius of the rod there [m], shape (2 n,).
         wall: stiffness of the wall under them [N/m], shape (2 n,).
+        bends: curvature of the wall there, 0 where it is flat or not known [1/m], shape (2 n,).
         friction: coefficient of Coulomb friction.
         slip: speed below which friction turns viscous [m/s].
         duration_s: time step [s].
@@ -216,7 +217,7 @@ def newton_step(
     _joints(count, unit, lengths, bending, rest_bend, clamp, gradient, matrix)
     _surroundings(count, nodes, start, drag, load, duration_s, gradient, matrix)
     walls(
-        count, nodes, start, room, inward, radius, wall, friction, slip, duration_s,
+        count, nodes, start, room, inward, radius, wall, bends, friction, slip, duration_s,
         gradient, matrix, contact, rub,
     )  # fmt: skip
     back = _step_back(nodes, gradient, trail)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+LEAST_SLIDE_M = 1e-7
+"""A place that slides by less tells nothing of how the wall bends."""
+SHARPEST_1_M = 4e3
+"""A wall is not taken to bend more than this [1/m]: between samples of a grid normals may jump."""
+
 
 @nb.njit(inline='always')
 def add_entry(matrix, p, q, a, b, value):
@@ -15,8 +20,38 @@ def add_entry(matrix, p, q, a, b, value):
 
 
 @nb.njit(cache=True)
+def learn_bends(places, inward, places_before, inward_before, bends):
+    """Learn how the wall bends under places from how its normals turned between two moves [1/m].
+
+    Inside a tube of radius r a place that slides by d across sees the normal turn by d / r. What
+    bends away, as an edge does, counts as flat: its curvature would make the matrix indefinite.
+
+    Args:
+        places: where the wall is felt now [m], shape (N, 3).
+        inward: unit normals there, shape (N, 3).
+        places_before: the same places one move ago [m], shape (N, 3); filled with `places`.
+        inward_before: unit normals there, shape (N, 3); filled with `inward`.
+        bends: curvatures [1/m], shape (N,), updated where a place has slid.
+    """
+    for i in range(places.shape[0]):
+        along = 0.0
+        for a in range(3):
+            along += (places[i, a] - places_before[i, a]) * inward[i, a]
+        square, turn = 0.0, 0.0
+        for a in range(3):
+            slid = places[i, a] - places_before[i, a] - along * inward[i, a]
+            square += slid * slid
+            turn -= slid * (inward[i, a] - inward_before[i, a])
+        if square > LEAST_SLIDE_M**2:
+            bends[i] = min(max(turn / square, 0.0), SHARPEST_1_M)
+        for a in range(3):
+            places_before[i, a] = places[i, a]
+            inward_before[i, a] = inward[i, a]
+
+
+@nb.njit(cache=True)
 def walls(
-    count, nodes, start, room, inward, radius, wall, friction, slip, duration_s,
+    count, nodes, start, room, inward, radius, wall, bends, friction, slip, duration_s,
     gradient, matrix, contact, rub,
 ):  # fmt: skip
     """Add wall and friction at nodes and middles; fill contact and friction forces of the nodes.
@@ -59,6 +94,7 @@ def walls(
                 same = 1.0 if a == b else 0.0
                 nn = normal[a] * normal[b]
                 value = grip * (same - nn - slide[a] * slide[b] / square) + wall[place] * nn
+                value += press * bends[place] * (same - nn)
                 value *= part * part
                 for k in range(ends):
                     for m in range(k + 1):

@@ -114,7 +114,9 @@ class RouteDepth:
         depth = _depths(best, view, coarse, stations, arc)
         line = view.point_on_ray(back_px, depth)
         _, covariance = place_at_depth(view, back_px[0], line[0], sigma_px, sigma)
-        return PlacedWire(line[::-1], covariance, along_ray(view, back_px[0], sigma))
+        shared = along_ray(view, back_px[0], sigma)
+        room = np.interp(arc, stations, _room(best.shown, best.index))
+        return PlacedWire(line[::-1], covariance, shared, room[::-1])
 
     def _candidates(self, view: View, line_px: Array, inserted_m: float) -> list[_Candidate]:
         found: list[_Candidate] = []
@@ -140,8 +142,8 @@ class RouteDepth:
         # the wider a vessel, the less likely is any one place across it
         widths = 2 * np.log(route.radius_m[index])
         cost = sum_of_squares + float(widths[0] + rules.line_weight * widths.mean())
-        sigma = route.radius_m[tip] / np.sqrt(2) / max(shown.steepness[tip], _LEAST_SINE)
         depth = _on_ray(shown, index[:1], view, line_px[:1])[0]
+        sigma = _room(shown, index[:1])[0] / np.sqrt(2)
         return _Candidate(shown, index, float(depth), float(sigma), sum_of_squares, cost)
 
     def _surprise(self, depth_m: float) -> float:
@@ -154,6 +156,11 @@ class RouteDepth:
             for before, cost in self._before
         ]
         return min(steps)
+
+
+def _room(shown: SeenRoute, index: NDArray[np.int64]) -> Array:
+    """Return how far the wall is from the middle of the vessel along the ray, shape (M,) [m]."""
+    return shown.route.radius_m[index] / np.maximum(shown.steepness[index], _LEAST_SINE)
 
 
 def _spread(best: _Candidate, found: Sequence[_Candidate], totals: Array) -> float:

@@ -30,11 +30,14 @@ class PlacedWire:
         line_world_m: from the back to the tip, shape (N, 3) [m].
         covariance_m2: of the tip, shape (3, 3) [m^2].
         shared_m2: the part of it that successive frames share, shape (3, 3) [m^2].
+        room_m: how far each point may lie nearer or deeper, infinite where nothing bounds it,
+            shape (N,) [m].
     """
 
     line_world_m: Array
     covariance_m2: Array
     shared_m2: Array
+    room_m: Array
 
 
 class WireDepth(Protocol):
@@ -81,7 +84,8 @@ class PlaneDepth:
         _, covariance = place_at_depth(view, line_px[-1], self._entry_m, sigma_px, self._sigma_m)
         depth = float(view.to_source(self._entry_m)[2])
         line = view.point_on_ray(line_px, np.full(len(line_px), depth))
-        return PlacedWire(line, covariance, along_ray(view, line_px[-1], self._sigma_m))
+        shared = along_ray(view, line_px[-1], self._sigma_m)
+        return PlacedWire(line, covariance, shared, np.full(len(line), np.inf))
 
     def reset(self) -> None:
         """Nothing is kept."""

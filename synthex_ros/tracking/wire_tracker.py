@@ -244,7 +244,7 @@ class WireTracker:
         placed = self._depth.place(frame.view, line, frame.inserted_m, sigma_px)
         if isinstance(placed, str) or self._end is None or not marker.score > 0:
             return placed
-        end = self._end.tilted(frame.view, placed.line_world_m, np.array([marker.u, marker.v]))
+        end = self._end.tilted(frame.view, placed, np.array([marker.u, marker.v]))
         return replace(placed, line_world_m=end)
 
     def _filtered(

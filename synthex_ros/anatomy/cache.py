@@ -1,4 +1,4 @@
-"""Where samples are kept on the user's machine, and decoded copies that load fast."""
+"""Decoded copies of samples that load fast, kept on the user's machine."""
 
 from __future__ import annotations
 
@@ -13,13 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.user_cache import cache_dir
+
 _LOG = logging.getLogger(__name__)
-
-
-def cache_dir() -> Path:
-    """Return the package's folder in the user's cache (XDG base directory specification)."""
-    root = os.environ.get('XDG_CACHE_HOME')
-    return (Path(root) if root else Path.home() / '.cache') / 'synthex_ros'
 
 
 def sha256_of(*paths: Path) -> str:

@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.anatomy.cache import cache_dir, cached_arrays, sha256_of
+from synthex_ros.anatomy.cache import cached_arrays, sha256_of
 from synthex_ros.anatomy.grid import MM, check_spacing
 from synthex_ros.anatomy.phantom import torso_phantom
 from synthex_ros.anatomy.reader import read_volume, to_hu
 from synthex_ros.anatomy.structures import read_structure_table
 from synthex_ros.anatomy.volume import Volume
 from synthex_ros.geometry import make_pose
+from synthex_ros.user_cache import cache_dir
 
 CHEST_FILES = ('cxr.nii.gz', 'mask.nii.gz', 'structures.csv')
 """What the sample `chest` consists of."""

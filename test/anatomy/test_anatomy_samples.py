@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from synthex_ros.anatomy import SampleMissingError, cache, fetch, load_volume, samples
+from synthex_ros.anatomy import SampleMissingError, fetch, load_volume, samples
 from synthex_ros.anatomy.structures import (
     TOTALSEGMENTATOR_IDS,
     present_structures,
     read_structure_table,
 )
 from synthex_ros.cli import main
+from synthex_ros.user_cache import cache_dir
 
 from .ct_images import make_image
 
@@ -106,7 +107,7 @@ def test_chest_of_the_cache_is_read_with_its_structures(empty_machine):
 def test_decoded_copy_gives_the_same_volume_and_heals(empty_machine, caplog):
     tiny_chest(samples.sample_dir('chest'))
     first = load_volume('chest').sha256()
-    (stored,) = (cache.cache_dir() / 'decoded').glob('*')
+    (stored,) = (cache_dir() / 'decoded').glob('*')
     assert load_volume('chest').sha256() == first
     stored.write_bytes(stored.read_bytes()[:500])
     assert load_volume('chest').sha256() == first
@@ -136,7 +137,7 @@ def test_changed_files_are_decoded_again(empty_machine):
 def test_cache_that_cannot_be_written_only_costs_time(empty_machine):
     folder = tiny_chest(samples.sample_dir('chest'))
     assert folder
-    (cache.cache_dir() / 'decoded').write_text('a file where a folder should be')
+    (cache_dir() / 'decoded').write_text('a file where a folder should be')
     assert load_volume('chest').structures == {'liver': 5}
 
 

@@ -25,7 +25,7 @@ STEP_M = 0.8e-3
 SMOOTHING_M = 1.2e-3
 """Half a slice of 2.5 mm: takes the steps between slices away."""
 
-_VERSION = 9
+_VERSION = 10
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from synthex_ros.devices.magnetic.rod_kernels import transported_sides
 from synthex_ros.devices.magnetic.wall_contact import largest_force_n
 from synthex_ros.geometry import make_pose, transform_points
 from synthex_ros.joints import JointLimits
+from synthex_ros.vectors import cross
 
 Array = NDArray[np.float64]
 
@@ -176,7 +177,7 @@ class GuidewirePlant:
         nodes = self.rod.nodes_m
         along = self.rod.tangents[0]
         side = transported_sides(nodes, self._drives.positions[1])[0]
-        turn = np.stack([side, np.cross(along, side), along], axis=1)
+        turn = np.stack([side, cross(along, side), along], axis=1)
         return make_pose(turn, nodes[0])
 
     def _shape(self) -> WireShape:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from synthex_ros.devices.magnetic.rod_kernels import (
     touching,
     transported_sides,
 )
+from synthex_ros.devices.magnetic.rod_parts import RodParts, rod_parts
 from synthex_ros.devices.magnetic.rod_walls import learn_bends
 
 Array = NDArray[np.float64]
@@ -69,8 +70,8 @@ class RodTable:
 
     def node_count(self, inserted_m: float) -> int:
         """Return how many nodes are free: the element at the entry is 0.5 to 1.5 of its size."""
-        sizes = np.diff(self.node_m)
-        return int(np.count_nonzero(inserted_m - self.node_m[:-1] > 0.5 * sizes))
+        middles_m = (self.node_m[:-1] + self.node_m[1:]) / 2
+        return int(np.searchsorted(middles_m, inserted_m))
 
 
 @dataclass(frozen=True)
@@ -121,24 +122,6 @@ class _Felt:
 _NOTHING_FELT = _Felt(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
 
 
-@dataclass(eq=False)
-class _Inserted:
-    """Values of the elements and nodes that are in, for one inserted length.
-
-    Radius and wall have a value for every free node and then for every element's middle.
-    """
-
-    rest: Array
-    bending: Array
-    axial: Array
-    moment: Array
-    radius: Array
-    drag: Array
-    wall: Array
-    curvature: Array
-    magnetic: int = field(default=0)
-
-
 class Rod:
     """The part of a rod beyond its entry, which stands at the origin and looks along +z.
 
@@ -155,6 +138,8 @@ class Rod:
         drag_n: viscous force on the free nodes in the last step, shape (n, 3) [N].
         iterations: Newton iterations of the last step.
     """
+
+    _in: RodParts
 
     def __init__(self, table: RodTable, surroundings: Surroundings, inserted_m: float) -> None:
         self.table, self.surroundings = table, surroundings
@@ -207,7 +192,8 @@ class Rod:
         new = self._on_curve(min(share, 0.95))
         self.nodes_m = np.ascontiguousarray(np.insert(self.nodes_m, count, new, axis=0))
         self._velocity = np.insert(self._velocity, count, self._velocity[count - 1], axis=0)
-        self._in.rest = np.append(self._in.rest[:-1], [self._in.rest[-1] * (1 - share)] * 2)
+        rest = self._in.rest
+        self._in = self._in._replace(rest=np.append(rest[:-1], [rest[-1] * (1 - share)] * 2))
 
     def _on_curve(self, share: float) -> Array:
         """Return a point of the element at the entry, a cubic, at a share from its inner end."""
@@ -228,29 +214,11 @@ class Rod:
         """Set the values of `count` elements, the last one with the length that is left."""
         table, around = self.table, self.surroundings
         self._inserted_m = inserted_m
-        rest = np.append(np.diff(table.node_m[:count]), inserted_m - table.node_m[count - 1])
-        stiffness = table.bending_n_m2[:count]
-        halves = rest / (2 * stiffness)
-        bending = np.zeros(count + 1)
-        bending[1:count] = 1 / (halves[:-1] + halves[1:])
-        bending[count] = 1 / halves[-1]
-        share = np.append(rest[0] / 2, (rest[:-1] + rest[1:]) / 2)
-        curvature = np.zeros(count + 1)
-        turns = table.curvature_m[:count] * rest
-        curvature[1:count] = (turns[:-1] + turns[1:]) / 2
-        curvature[count] = turns[-1] / 2
-        magnetic = np.flatnonzero(table.magnetization_a_m[:count])
-        self._in = _Inserted(
-            rest,
-            bending,
-            np.full(count, AXIAL_STIFFNESS_N),
-            table.magnetization_a_m[:count] * rest,
-            np.tile(table.radius_m[:count], 2),
-            around.drag_n_s_m2 * share,
-            around.wall_stiffness_n_m2 / 2 * np.append(share, rest),
-            curvature,
-            int(magnetic[-1]) + 1 if magnetic.size else 0,
-        )
+        self._in = rod_parts(
+            inserted_m, count, table.node_m, table.bending_n_m2, table.magnetization_a_m,
+            table.radius_m, table.curvature_m, AXIAL_STIFFNESS_N, around.drag_n_s_m2,
+            around.wall_stiffness_n_m2,
+        )  # fmt: skip
         self.contact_n, self.friction_n = np.zeros((count, 3)), np.zeros((count, 3))
         self.load_n, self.drag_n = np.zeros((count, 3)), np.zeros((count, 3))
 

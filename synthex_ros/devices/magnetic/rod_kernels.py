@@ -121,30 +121,33 @@ def _surroundings(count, nodes, start, drag, load, duration_s, gradient, matrix)
 
 @nb.njit(cache=True)
 def _solve(count, matrix, right):
-    """Solve the banded system in place (Cholesky); False if it is not positive definite."""
+    """Solve the banded system in place (LDL^T); False if it is not positive definite.
+
+    Column after column is taken off those after it: the inner loops are of fixed length and run
+    along the rows of `matrix`, so that they compile to vector instructions.
+
+    Args:
+        count: number of free nodes n.
+        matrix: row j is column j of the lower half from the diagonal on, shape
+            (3 n + BAND - 1, BAND), zeros in the last rows; overwritten.
+        right: right-hand side, shape (3 n + BAND - 1,), zeros at the end; becomes the solution.
+    """
     size = 3 * count
-    for i in range(size):
-        low = max(0, i - BAND + 1)
-        for j in range(low, i + 1):
-            value = matrix[i, i - j]
-            for k in range(max(low, j - BAND + 1), j):
-                value -= matrix[i, i - k] * matrix[j, j - k]
-            if i == j:
-                if not value > 0.0:
-                    return False
-                matrix[i, 0] = np.sqrt(value)
-            else:
-                matrix[i, i - j] = value / matrix[j, 0]
-    for i in range(size):
-        value = right[i]
-        for k in range(max(0, i - BAND + 1), i):
-            value -= matrix[i, i - k] * right[k]
-        right[i] = value / matrix[i, 0]
-    for i in range(size - 1, -1, -1):
-        value = right[i]
-        for k in range(i + 1, min(size, i + BAND)):
-            value -= matrix[k, k - i] * right[k]
-        right[i] = value / matrix[i, 0]
+    for j in range(size):
+        pivot = matrix[j, 0]
+        if not pivot > 0.0:
+            return False
+        inverse = 1.0 / pivot
+        for k in range(1, BAND):
+            share = matrix[j, k] * inverse
+            for m in range(k, BAND):
+                matrix[j + k, m - k] -= share * matrix[j, m]
+            right[j + k] -= share * right[j]
+    for j in range(size - 1, -1, -1):
+        value = right[j]
+        for k in range(1, BAND):
+            value -= matrix[j, k] * right[j + k]
+        right[j] = value / matrix[j, 0]
     return True
 
 
@@ -212,7 +215,7 @@ def newton_step(
     count = rest.shape[0]
     unit, lengths = np.empty((count, 3)), np.empty(count)
     tangents(nodes, unit, lengths)
-    gradient, matrix = np.zeros((count, 3)), np.zeros((3 * count, BAND))
+    gradient, matrix = np.zeros((count, 3)), np.zeros((3 * count + BAND - 1, BAND))
     _elements(count, rest, unit, lengths, axial, moment, field, gradient, matrix)
     _joints(count, unit, lengths, bending, rest_bend, clamp, gradient, matrix)
     _surroundings(count, nodes, start, drag, load, duration_s, gradient, matrix)
@@ -223,11 +226,13 @@ def newton_step(
     back = _step_back(nodes, gradient, trail)
     if back > 0.0:
         return back
-    move = -gradient.reshape(3 * count)
+    move = np.zeros(3 * count + BAND - 1)
+    for i in range(3 * count):
+        move[i] = -gradient[i // 3, i % 3]
     if not _solve(count, matrix, move):
         return np.nan
     largest = 0.0
-    for value in move:
+    for value in move[: 3 * count]:
         largest = max(largest, abs(value))
     scale = min(1.0, longest_m / largest) if largest > 0.0 else 1.0
     trail[3 * count] = 0.0

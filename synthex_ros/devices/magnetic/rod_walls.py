@@ -13,10 +13,13 @@ SHARPEST_1_M = 4e3
 
 @nb.njit(inline='always')
 def add_entry(matrix, p, q, a, b, value):
-    """Add to the entry of (node p, axis a), (node q, axis b), if it lies in the lower half."""
+    """Add to the entry of (node p, axis a), (node q, axis b), if it lies in the lower half.
+
+    Row j of `matrix` holds column j of the lower half from the diagonal on.
+    """
     row, column = 3 * p + a, 3 * q + b
     if column <= row:
-        matrix[row, row - column] += value
+        matrix[column, row - column] += value
 
 
 @nb.njit(cache=True)

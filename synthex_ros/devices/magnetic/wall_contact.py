@@ -1,13 +1,17 @@
-"""Force of a device on the vessel wall, and how a small body meets it."""
+"""Force of a device on the vessel wall."""
 
 from __future__ import annotations
 
+import math
+
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
 
+@nb.njit(cache=True)
 def largest_force_n(arc_m: Array, force_n: Array, window_m: float) -> float:
     """Return the largest force [N] that a stretch of a device has on the wall.
 
@@ -19,9 +23,12 @@ def largest_force_n(arc_m: Array, force_n: Array, window_m: float) -> float:
         force_n: forces at the contact points, shape (N, 3) [N].
         window_m: length of a stretch [m].
     """
-    if not force_n.any():
-        return 0.0
-    total = np.vstack([np.zeros(3), np.cumsum(force_n, axis=0)])
-    ends = np.searchsorted(arc_m, arc_m + window_m, side='right')
-    sums = total[ends] - total[: len(arc_m)]
-    return float(np.sqrt(np.einsum('ij,ij->i', sums, sums).max()))
+    largest, end = 0.0, 0
+    total = np.zeros(3)
+    for begin in range(len(arc_m)):
+        while end < len(arc_m) and arc_m[end] <= arc_m[begin] + window_m:
+            total += force_n[end]
+            end += 1
+        largest = max(largest, total[0] ** 2 + total[1] ** 2 + total[2] ** 2)
+        total -= force_n[begin]
+    return math.sqrt(largest)

@@ -103,10 +103,16 @@ def _goal(report: RunReport, stamp: int, view: View | None) -> tuple[Array | Non
         return None, nothing
     now = goals.reference_m[np.clip(np.searchsorted(truth.stamps_ns, stamp), 0, len(truth) - 1)]
     target = view.project(now) if np.all(np.isfinite(now)) else None
-    for goal, stop_ns in goal_spans(report.data.goals, int(truth.stamps_ns[-1])):
+    path = _path(report, stamp)
+    return target, nothing if path is None else view.project(path.points_m)
+
+
+def _path(report: RunReport, stamp: int) -> PathGoal | None:
+    """Return the path that is being followed."""
+    for goal, stop_ns in goal_spans(report.data.goals, int(report.data.truth_tip.stamps_ns[-1])):
         if isinstance(goal, PathGoal) and goal.active_ns <= stamp < stop_ns:
-            return target, view.project(goal.points_m)
-    return target, nothing
+            return goal
+    return None
 
 
 def _lines(report: RunReport, stamp: int) -> tuple[str, str, str, str]:
@@ -127,4 +133,9 @@ def _error_text(report: RunReport, stamp: int) -> str:
         return ''
     place = int(np.clip(np.searchsorted(truth.stamps_ns, stamp), 0, len(truth) - 1))
     error_mm = goals.error_m[place] * 1e3
-    return f'tip to target {error_mm:.1f} mm' if np.isfinite(error_mm) else 'no target'
+    if np.isfinite(error_mm):
+        return f'tip to target {error_mm:.1f} mm'
+    if (path := _path(report, stamp)) is None:
+        return 'no target'
+    left_mm = float(np.linalg.norm(truth.values[place] - path.points_m[-1])) * 1e3
+    return f'tip to end of path {left_mm:.1f} mm'

@@ -87,6 +87,7 @@ def write_run(
     goal_frame='world',
     score=0.97,
     score_gate=None,
+    path_m=(),
 ) -> Path:
     """Write a run of `count` exposures 0.1 s apart, without the topics that start as told."""
     from transforms3d.quaternions import mat2quat
@@ -111,7 +112,12 @@ def write_run(
         if score_gate is not None:
             gate = TYPES['std_msgs/msg/Float64'](score_gate)
             put('tracker/score_gate', gate, FRAME_NS)
-        put('control/target', pose_stamped(0, [0.001, 0, 0], frame=goal_frame), FRAME_NS)
+        if path_m:
+            poses = [pose_stamped(0, point) for point in path_m]
+            put('control/path', TYPES['nav_msgs/msg/Path'](header(0), poses), FRAME_NS)
+        else:
+            target = pose_stamped(0, [0.001, 0, 0], frame=goal_frame)
+            put('control/target', target, FRAME_NS)
         for index in range(count):
             stamp = (index + 1) * FRAME_NS
             log = stamp + LATENCY_NS

@@ -8,10 +8,13 @@ import pytest
 from PIL import Image
 
 from synthex_ros.evaluation.bag_format import BagTopic
+from synthex_ros.evaluation.bag_reader import BagReader
 from synthex_ros.evaluation.bag_writer import BagWriter
 from synthex_ros.evaluation.display import Display
 from synthex_ros.evaluation.errors import BagError
+from synthex_ros.evaluation.frames import load_frames, overlay_of
 from synthex_ros.evaluation.report import write_report
+from synthex_ros.evaluation.run_report import report_run
 
 from .bags import point_stamped, serialize
 from .runs import write_run
@@ -93,6 +96,17 @@ def test_previews_move(whole):
     for name in ('preview.webp', 'preview.gif'):
         with Image.open(whole / name) as image:
             assert image.n_frames > 5
+
+
+@pytest.mark.parametrize(
+    ('path_m', 'text'),
+    [((), 'tip to target 1.0 mm'), (((0, 0, 0), (0, 0, 0.012)), 'tip to end of path 12.0 mm')],
+)
+def test_frames_say_how_far_the_tip_is_from_its_goal(tmp_path, path_m, text):
+    with BagReader(write_run(tmp_path / 'run', count=8, path_m=path_m)) as bag:
+        report = report_run(bag)
+        frames = load_frames(bag, report, 4)
+    assert overlay_of(report, frames, int(frames.stamps_ns[-1])).lines[2] == text
 
 
 def test_run_without_truth_tracker_or_dose_still_reports(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import hashlib
 from dataclasses import dataclass, field
 
@@ -79,6 +80,18 @@ class Volume:
         grid_m = np.asarray(index_xyz, float) * self.spacing_m
         return transform_points(self.patient_from_grid, grid_m)
 
+    def structures_like(self, pattern: str) -> list[str]:
+        """Return the structures that a name or shell pattern, such as 'rib_*', stands for.
+
+        Raises:
+            ValueError: no structure of such a name occurs in this volume.
+        """
+        self._labels()
+        names = fnmatch.filter(self.structures, pattern)
+        if not names:
+            raise self._unknown(pattern)
+        return names
+
     def structure_mask(self, name: str) -> NDArray[np.bool_]:
         """Return the voxels of a structure, shape (z, y, x).
 
@@ -122,12 +135,15 @@ class Volume:
 
     def _structure_id(self, name: str) -> int:
         self._labels()
-        if name in self.structures:
-            return self.structures[name]
+        if name not in self.structures:
+            raise self._unknown(name)
+        return self.structures[name]
+
+    def _unknown(self, name: str) -> ValueError:
         close = difflib.get_close_matches(name, self.structures, n=4, cutoff=0.5)
         known = 'is a TotalSegmentator name but' if name in TOTALSEGMENTATOR_IDS else 'is unknown:'
         hint = f'; did you mean {", ".join(close)}?' if close else ''
-        raise ValueError(
+        return ValueError(
             f'structure {name!r} {known} not among the {len(self.structures)} structures '
             f'of volume {self.name!r}{hint} (see Volume.structures)'
         )

@@ -231,7 +231,7 @@ def make(frames: ForeignFrames, count: int, root: str | Path) -> Iterator[int]:
         ValueError: the folder holds frames of another seed or other settings.
         GvxrMissingError: gVXR is not installed, or finds no OpenGL.
     """
-    writer = CocoWriter(root, frames.information(), [device_source(frames.sampling).category])
+    writer = CocoWriter(root, frames.information(), device_source(frames.sampling).categories)
     have = writer.known()
     missing = [index for index in range(count) if index not in have]
     done = count - len(missing)

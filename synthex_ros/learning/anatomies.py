@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from synthex_ros.anatomy import load_volume, torso_phantom
+from synthex_ros.anatomy import load_volume, read_volume, torso_phantom
 from synthex_ros.anatomy.volume import Volume
 
 PHANTOMS = 'phantoms'
@@ -47,8 +47,15 @@ def names_of(anatomies: Mapping[str, float], phantoms: int) -> list[str]:
 
 
 @lru_cache(maxsize=2)
-def load_anatomy(name: str) -> Volume:
-    """Return a CT by sample name or path, or a phantom by 'phantom:NUMBER'."""
+def load_anatomy(name: str, segmentation: str | None = None) -> Volume:
+    """Return a CT by sample name or path, or a phantom by 'phantom:NUMBER'.
+
+    Args:
+        name: of the anatomy.
+        segmentation: label image of a CT given by its path, with the ids of TotalSegmentator 2.
+    """
+    if segmentation is not None:
+        return read_volume(name, segmentation)
     if name.startswith('phantom:'):
         return varied_phantom(int(name.split(':')[1]))
     return load_volume(name)

@@ -7,7 +7,7 @@ annotations.json, sorted by frame, and the log goes. An interrupted folder is co
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -196,16 +196,28 @@ class CocoFolder:
 
     def mask(self, row: int) -> NDArray[np.uint8]:
         """Return the class ids of image `row`, shape (rows, columns); later annotations win."""
-        image = self.images[row]
-        shape = int(image['height']), int(image['width'])
-        mask = np.zeros(shape, np.uint8)
+        mask = np.zeros(self._shape(row), np.uint8)
+        for number, pixels in self._drawn(row):
+            mask[pixels] = number
+        return mask
+
+    def class_masks(self, row: int) -> NDArray[np.bool_]:
+        """Return the mask of each category in image `row`, shape (C - 1, rows, columns)."""
+        masks = np.zeros((len(self.categories), *self._shape(row)), bool)
+        for number, pixels in self._drawn(row):
+            masks[number - 1] |= pixels
+        return masks
+
+    def _shape(self, row: int) -> tuple[int, int]:
+        return int(self.images[row]['height']), int(self.images[row]['width'])
+
+    def _drawn(self, row: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        """Yield class id and mask, shape (rows, columns), of every annotation that has one."""
         numbers = {item['id']: index for index, item in enumerate(self.categories, start=1)}
         for annotation in self.annotations(row):
             if annotation.get('segmentation'):
-                mask[segmentation(annotation['segmentation'], shape)] = numbers[
-                    annotation['category_id']
-                ]
-        return mask
+                pixels = segmentation(annotation['segmentation'], self._shape(row))
+                yield numbers[annotation['category_id']], pixels
 
     def keypoints(self, row: int) -> NDArray[np.float64]:
         """Return (u, v, COCO visibility) of every landmark of image `row`, shape (L, 3).
@@ -244,14 +256,19 @@ def segmentation(coded: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def annotation_of(
-    image_id: int, mask: NDArray[np.bool_], keypoints: NDArray[np.float64] | None, **more: Any
+    image_id: int,
+    mask: NDArray[np.bool_],
+    keypoints: NDArray[np.float64] | None,
+    category_id: int = 1,
+    **more: Any,
 ) -> Json:
-    """Return the annotation of one device, without its id.
+    """Return the annotation of one device, object or structure, without its id.
 
     Args:
         image_id: frame it belongs to.
         mask: pixels that show it, shape (rows, columns).
         keypoints: (u, v, visibility), shape (L, 3); None for what has none.
+        category_id: id of its category.
         more: anything else that is known, in JSON types.
     """
     coded = encoded(mask)
@@ -262,7 +279,7 @@ def annotation_of(
         marks['num_keypoints'] = sum(point[2] > 0 for point in points)
     return {
         'image_id': image_id,
-        'category_id': 1,
+        'category_id': category_id,
         'iscrowd': 0,
         'area': int(rle.area(coded)),
         'bbox': [float(value) for value in rle.toBbox(coded)],

@@ -20,7 +20,7 @@ class ContinuumSource:
 
     def __init__(self, sampling: SceneSampling) -> None:
         self._sampling, self._kinematics = sampling, ContinuumKinematics()
-        self.category = category_of('continuum_manipulator', LANDMARK_NAMES)
+        self.categories = [category_of('continuum_manipulator', LANDMARK_NAMES)]
         self.about = as_plain(self._kinematics.parameters)
 
     def draw(self, setup: ViewSetup, rng: np.random.Generator) -> ShownDevice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from synthex_ros.learning.anatomy_source import ANATOMY, AnatomySource
 from synthex_ros.learning.continuum_source import ContinuumSource
 from synthex_ros.learning.object_source import FOREIGN_OBJECTS, ObjectSource
 from synthex_ros.learning.sampling import SceneSampling
@@ -12,6 +13,7 @@ SOURCES: dict[str, type] = {
     'continuum': ContinuumSource,
     'guidewire': WireSource,
     FOREIGN_OBJECTS: ObjectSource,
+    ANATOMY: AnatomySource,
 }
 
 

@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from synthex_ros.bodies import Body
 from synthex_ros.geometry import make_pose
-from synthex_ros.learning.anatomies import draw_anatomy, load_anatomy
+from synthex_ros.learning.anatomies import draw_anatomy
+from synthex_ros.learning.anatomy_source import AnatomySource
 from synthex_ros.learning.coco import annotation_of, segmentation
 from synthex_ros.learning.device_sources import device_source
 from synthex_ros.learning.distractors import ForeignObject, draw_objects
 from synthex_ros.learning.image_description import describe_image
 from synthex_ros.learning.imaging import draw_imaging
 from synthex_ros.learning.object_labels import object_annotations
-from synthex_ros.learning.object_source import FOREIGN_OBJECTS
+from synthex_ros.learning.object_source import ObjectSource
 from synthex_ros.learning.sampling import SceneSampling, draw_view, frame_rng, view_rng
-from synthex_ros.learning.shown_device import ShownDevice
+from synthex_ros.learning.shown_device import NO_DEVICE, ShownDevice
 from synthex_ros.learning.sites import find_sites
 from synthex_ros.learning.truth import keypoints_of, local_contrast, open_mask
 from synthex_ros.learning.view_setup import Patient, ViewSetup
@@ -62,7 +63,6 @@ class FrameMaker:
     def __init__(self, sampling: SceneSampling, seed: int) -> None:
         self.sampling, self.seed = sampling, seed
         self._devices = device_source(sampling)
-        self._objects_labelled = sampling.device == FOREIGN_OBJECTS
         self._patients: dict[str, Patient] = {}
         self._setup: tuple[int, ViewSetup] | None = None
 
@@ -71,13 +71,15 @@ class FrameMaker:
         setup = self._view(index // self.sampling.frames_per_view)
         rng = frame_rng(self.seed, index)
         device = self._devices.draw(setup, rng)
-        shown = bool(rng.random() >= self.sampling.negative_share) and not self._objects_labelled
+        shown = bool(rng.random() >= self.sampling.negative_share) and device is not NO_DEVICE
         objects = self._objects(setup, device if shown else None, rng)
         bodies = device.bodies if shown else []
         radiograph, lag = self._render(setup, bodies, _bodies(objects), rng)
         image = describe_image(index, self.seed, setup, [item.kind for item in objects], lag)
-        if self._objects_labelled:
+        if isinstance(self._devices, ObjectSource):
             return self._labelled_objects(image, setup, objects, radiograph)
+        if isinstance(self._devices, AnatomySource):
+            return _labelled_anatomy(image, setup, self._devices, radiograph)
         return self._labelled(image, setup, device, shown, _bodies(objects), radiograph)
 
     def _view(self, number: int) -> ViewSetup:
@@ -112,7 +114,7 @@ class FrameMaker:
 
     def _patient(self, name: str) -> Patient:
         if name not in self._patients:
-            volume = load_anatomy(name)
+            volume = self.sampling.volume(name)
             pose = make_pose(None, -volume.centre_patient_m)
             materials = realism(self.sampling.realism).materials or self.sampling.materials
             scene = Scene(volume, materials, world_from_patient=pose)
@@ -206,10 +208,7 @@ class FrameMaker:
         """Return a frame whose foreign objects are labelled, each by itself."""
         settings = self.sampling.distractors
         annotations = object_annotations(image['id'], objects, setup, settings)
-        mask = np.zeros(radiograph.counts.shape, np.uint8)
-        for item in annotations:
-            mask[segmentation(item['segmentation'], radiograph.counts.shape)] = 1
-        return Frame(radiograph.counts, mask, image, annotations)
+        return _frame_of(radiograph, image, annotations)
 
     def _contrast(self, setup: ViewSetup, bodies: list[Body], objects: list[Body]) -> NDArray:
         """Return what part of the expected signal the device takes, shape (rows, columns)."""
@@ -223,6 +222,28 @@ class FrameMaker:
             for shown in (objects, [*bodies, *objects])
         ]
         return 1 - pair[1] / np.maximum(pair[0], 1e-6)
+
+
+def _labelled_anatomy(
+    image: dict[str, Any], setup: ViewSetup, source: AnatomySource, radiograph: Radiograph
+) -> Frame:
+    """Return a frame in which structures of the patient are labelled."""
+    labels = source.labels(setup.anatomy)
+    depth_m = labels.depth_m(setup)
+    if depth_m is not None:
+        image['source_to_object_mm'] = depth_m * 1e3
+    return _frame_of(radiograph, image, labels.annotations(image['id'], setup))
+
+
+def _frame_of(
+    radiograph: Radiograph, image: dict[str, Any], annotations: list[dict[str, Any]]
+) -> Frame:
+    """Return a frame whose mask is that of its annotations; where they overlap, the last."""
+    rows, columns = radiograph.counts.shape
+    mask = np.zeros((rows, columns), np.uint8)
+    for item in annotations:
+        mask[segmentation(item['segmentation'], (rows, columns))] = item['category_id']
+    return Frame(radiograph.counts, mask, image, annotations)
 
 
 def _bodies(objects: list[ForeignObject]) -> list[Body]:

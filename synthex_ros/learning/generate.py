@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthex_ros import __version__
-from synthex_ros.learning.anatomies import load_anatomy, names_of
+from synthex_ros.learning.anatomies import names_of
 from synthex_ros.learning.coco import CocoWriter, write_image
 from synthex_ros.learning.device_sources import device_source
 from synthex_ros.learning.engines import ENGINES
@@ -70,7 +70,7 @@ def generate(
         raise ValueError(f'frames and workers must be positive, got {frames} and {workers}')
     if engine not in ENGINES:
         raise ValueError(f'engine must be one of {", ".join(ENGINES)}, got {engine!r}')
-    writer = CocoWriter(root, information(sampling, seed), [device_source(sampling).category])
+    writer = CocoWriter(root, information(sampling, seed), device_source(sampling).categories)
     have = writer.known()
     done = sum(index < frames for index in have)
     yield done
@@ -91,11 +91,12 @@ def information(sampling: SceneSampling, seed: int) -> dict[str, Any]:
     """Return COCO's `info` of a set: everything that its bytes depend on but their number."""
     device = device_source(sampling)
     volumes = {
-        name: load_anatomy(name).sha256()
+        name: sampling.volume(name).sha256()
         for name in names_of(sampling.anatomies, sampling.phantom_count)
     }
+    shown = ', '.join(item['name'].replace('_', ' ') for item in device.categories)
     return {
-        'description': 'synthetic radiographs of a ' + device.category['name'].replace('_', ' '),
+        'description': f'synthetic radiographs, labelled: {shown}',
         'version': __version__,
         'seed': seed,
         'sampling': as_plain(sampling),

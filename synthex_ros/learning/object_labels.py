@@ -63,7 +63,11 @@ def object_annotations(
             continue
         contrast, snr = seen.shadow(item.bodies, mask)
         if snr >= settings.least_snr:
-            known = {'kind': item.kind, 'contrast': round(contrast, 5), 'snr': round(snr, 2)}
+            known: dict[str, Any] = {
+                'kind': item.kind,
+                'contrast': round(contrast, 5),
+                'snr': round(snr, 2),
+            }
             annotations.append(annotation_of(index, mask, None, **known))
     return annotations
 

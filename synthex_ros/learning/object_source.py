@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from synthex_ros.learning.sampling import SceneSampling
-from synthex_ros.learning.shown_device import ShownDevice
+from synthex_ros.learning.shown_device import NO_DEVICE, ShownDevice
 from synthex_ros.learning.view_setup import ViewSetup
 
 FOREIGN_OBJECTS = 'foreign_objects'
@@ -18,13 +18,11 @@ class ObjectSource:
     """Draws nothing; see `DeviceSource`. Every foreign object is an instance of one category."""
 
     def __init__(self, sampling: SceneSampling) -> None:
-        self.category: dict[str, Any] = {
-            'id': 1,
-            'name': 'foreign_object',
-            'supercategory': 'object',
-        }
+        self.categories: list[dict[str, Any]] = [
+            {'id': 1, 'name': 'foreign_object', 'supercategory': 'object'}
+        ]
         self.about = {'kind': FOREIGN_OBJECTS}
 
     def draw(self, setup: ViewSetup, rng: np.random.Generator) -> ShownDevice:
         """Return a device without bodies and landmarks."""
-        return ShownDevice([], np.zeros((0, 3)), np.zeros((0, 3)), {})
+        return NO_DEVICE

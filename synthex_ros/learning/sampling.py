@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.anatomy.volume import Volume
 from synthex_ros.devices.continuum.kinematics import CONTROL_POINTS, ContinuumKinematics
 from synthex_ros.geometry import (
     CArm,
@@ -21,16 +22,22 @@ from synthex_ros.geometry import (
     transform_points,
     view_name,
 )
-from synthex_ros.learning.anatomies import check_weights
+from synthex_ros.learning.anatomies import check_weights, load_anatomy
 from synthex_ros.learning.distractors import Distractors
 from synthex_ros.learning.imaging import ImagingSampling
+from synthex_ros.learning.structure_sampling import StructureSampling
 from synthex_ros.learning.wire_sampling import WireSampling
 from synthex_ros.xray.realism import realism
 
 Array = NDArray[np.float64]
 Box = tuple[float, float, float, float]
 
-_GROUPS = {'imaging': ImagingSampling, 'distractors': Distractors, 'wire': WireSampling}
+_GROUPS = {
+    'imaging': ImagingSampling,
+    'distractors': Distractors,
+    'wire': WireSampling,
+    'structures': StructureSampling,
+}
 _VIEW_STREAM, _FRAME_STREAM = 0, 1
 _MAX_TRIES = 200
 
@@ -47,6 +54,8 @@ class SceneSampling:
         anatomies: weight of each sample or path of a CT; `phantoms` stands for `phantom_count`
             procedural torsos of which no two are alike.
         phantom_count: how many phantoms there are.
+        segmentations: label image of each CT given by its path, with the ids of TotalSegmentator
+            2; samples and phantoms bring their own.
         materials: what voxels are made of: 'detailed', 'standard', 'heuristic' or 'naive'.
         realism: 'realistic', or SyntheX's simpler levels 'heuristic' and 'naive', which leave
             physics out (`synthex_ros.xray.realism`).
@@ -70,8 +79,10 @@ class SceneSampling:
         control_noise_deg: deviation of the noise on control points is drawn from 0 to this.
         negative_share: part of the frames without a device.
         device: what is shown and labelled: 'continuum' or 'guidewire'; 'foreign_objects' shows no
-            device and labels each foreign object as an instance.
+            device and labels each foreign object as an instance; 'anatomy' shows none and labels
+            structures of the CT.
         wire: a guidewire and how it lies; for that device alone.
+        structures: what of the anatomy is labelled, where no device is.
         imaging: technique, imaging chain and detector.
         distractors: foreign objects.
     """
@@ -80,6 +91,7 @@ class SceneSampling:
         default_factory=lambda: {'chest': 0.75, 'phantoms': 0.25}
     )
     phantom_count: int = 6
+    segmentations: Mapping[str, str] = field(default_factory=dict)
     materials: str = 'detailed'
     realism: str = 'realistic'
     image_px: int = 512
@@ -100,6 +112,7 @@ class SceneSampling:
     negative_share: float = 0.25
     device: str = 'continuum'
     wire: WireSampling = field(default_factory=WireSampling)
+    structures: StructureSampling = field(default_factory=StructureSampling)
     imaging: ImagingSampling = field(default_factory=ImagingSampling)
     distractors: Distractors = field(default_factory=Distractors)
 
@@ -109,6 +122,11 @@ class SceneSampling:
             if isinstance(value, Mapping):
                 object.__setattr__(self, name, _nested(kind, name, value))
         check_weights(self.anatomies)
+        unused = sorted(set(self.segmentations) - set(self.anatomies))
+        if unused:
+            raise ValueError(
+                f'segmentations must belong to anatomies {sorted(self.anatomies)}, got {unused}'
+            )
         realism(self.realism)
         for name in ('phantom_count', 'frames_per_view'):
             if getattr(self, name) < 1:
@@ -122,6 +140,10 @@ class SceneSampling:
                 raise ValueError(f'{name} must be 0..1, got {getattr(self, name):g}')
         if self.image_px < 64:
             raise ValueError(f'image_px must be at least 64, got {self.image_px}')
+
+    def volume(self, anatomy: str) -> Volume:
+        """Return the CT of an anatomy, with its structures where they are known."""
+        return load_anatomy(anatomy, self.segmentations.get(anatomy))
 
 
 def _nested(kind, name: str, values: Mapping):

@@ -31,16 +31,20 @@ class ShownDevice:
     state: dict[str, Any]
 
 
+NO_DEVICE = ShownDevice([], np.zeros((0, 3)), np.zeros((0, 3)), {})
+"""What is drawn where something else than a device is labelled."""
+
+
 class DeviceSource(Protocol):
-    """A kind of device that frames are made of.
+    """A kind of device that frames are made of, or what else is labelled in them."""
 
-    Attributes:
-        category: COCO's category, with the names of the landmarks.
-        about: what else the frames depend on, for COCO's `info`, in JSON types.
-    """
+    @property
+    def categories(self) -> list[dict[str, Any]]:
+        """COCO's categories, with the names of the landmarks."""
 
-    category: dict[str, Any]
-    about: dict[str, Any]
+    @property
+    def about(self) -> dict[str, Any]:
+        """What else the frames depend on, for COCO's `info`, in JSON types."""
 
     def draw(self, setup: ViewSetup, rng: np.random.Generator) -> ShownDevice:
         """Draw pose and shape in a view."""

@@ -12,7 +12,6 @@ from synthex_ros.anatomy.vessels.tree import VesselTree
 from synthex_ros.devices.magnetic.guidewire_mesh import WireShape, guidewire_bodies
 from synthex_ros.devices.magnetic.guidewire_parameters import LANDMARK_NAMES, GuidewireParameters
 from synthex_ros.geometry import make_pose, rotation, transform_points
-from synthex_ros.learning.anatomies import load_anatomy
 from synthex_ros.learning.sampling import SceneSampling, draw_place
 from synthex_ros.learning.shown_device import ShownDevice, category_of
 from synthex_ros.learning.view_setup import ViewSetup
@@ -36,7 +35,7 @@ class WireSource:
     def __init__(self, sampling: SceneSampling) -> None:
         self._sampling, self._ranges = sampling, sampling.wire
         self._trees: dict[str, VesselTree | None] = {}
-        self.category = category_of('guidewire', LANDMARK_NAMES)
+        self.categories = [category_of('guidewire', LANDMARK_NAMES)]
         self.about = {'kind': 'guidewire'}
 
     def draw(self, setup: ViewSetup, rng: np.random.Generator) -> ShownDevice:
@@ -62,7 +61,7 @@ class WireSource:
         """Return the vessels of an anatomy in `patient_lps`; None where it has none."""
         if anatomy not in self._trees:
             try:
-                found = vessel_tree(load_anatomy(anatomy), self._ranges.vessels)
+                found = vessel_tree(self._sampling.volume(anatomy), self._ranges.vessels)
             except ValueError:
                 found = None
             self._trees[anatomy] = found

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from synthex_ros.learning.class_bits import from_bits
 from synthex_ros.learning.dataset import FrameSet
 from synthex_ros.learning.labelled import Labelled, render_heatmaps
 from synthex_ros.learning.networks.registry import HEATMAP_STRIDE
@@ -15,13 +16,23 @@ from synthex_ros.learning.randomization import Randomization
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
-def to_tensors(sample: Labelled, sigma_px: float) -> Batch:
-    """Return image (1, H, W) float32, mask (H, W) int64 and heat maps (L, H / 4, W / 4)."""
+def to_tensors(sample: Labelled, sigma_px: float, overlapping: int = 0) -> Batch:
+    """Return image (1, H, W) float32, mask (H, W) int64 and heat maps (L, H / 4, W / 4).
+
+    Args:
+        sample: the picture with its labels.
+        sigma_px: standard deviation of a landmark's Gaussian [px].
+        overlapping: number of classes that share pixels: the mask is (overlapping, H, W) float32.
+    """
     shape = (sample.image.shape[0], sample.image.shape[1])
     heatmaps = render_heatmaps(sample.landmarks, shape, HEATMAP_STRIDE, sigma_px)
+    if overlapping:
+        mask = torch.from_numpy(from_bits(sample.mask, overlapping).astype(np.float32))
+    else:
+        mask = torch.from_numpy(sample.mask.astype(np.int64))
     return (
         torch.from_numpy(sample.image[None]),
-        torch.from_numpy(sample.mask.astype(np.int64)),
+        mask,
         torch.from_numpy(heatmaps),
     )
 
@@ -34,6 +45,7 @@ class RandomizedFrames(Dataset):
     ) -> None:
         self._frames, self._randomization = frames, randomization
         self._seed, self._sigma_px = seed, sigma_px
+        self._overlapping = len(frames.classes) - 1 if frames.overlapping else 0
         self._without = [row for row in range(len(frames)) if not frames.shows_device(row)]
 
     def __len__(self) -> int:
@@ -45,7 +57,7 @@ class RandomizedFrames(Dataset):
         rng = np.random.default_rng([self._seed, epoch, row])
         background = self._background if self._without else None
         sample = self._randomization(self._frames.labelled(row), rng, background)
-        return to_tensors(sample, self._sigma_px)
+        return to_tensors(sample, self._sigma_px, self._overlapping)
 
     def _background(self, rng: np.random.Generator) -> Labelled:
         return self._frames.labelled(int(rng.choice(self._without)))

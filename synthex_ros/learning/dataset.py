@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.learning.class_bits import to_bits
 from synthex_ros.learning.coco import VISIBLE, CocoFolder
 from synthex_ros.learning.kept_images import KeptImages
 from synthex_ros.learning.labelled import Labelled
@@ -28,17 +29,23 @@ class FrameSet:
         first: the first one.
         kept: keep pixels that were read once in a nameless file, for all processes: a frame comes
             ten times as fast as from PNG.
+        overlapping: classes share pixels: masks are `class_bits` instead of class ids.
 
     Raises:
         FileNotFoundError: no data set.
     """
 
     def __init__(
-        self, root: str | Path, limit: int | None = None, first: int = 0, kept: bool = False
+        self,
+        root: str | Path,
+        limit: int | None = None,
+        first: int = 0,
+        kept: bool = False,
+        overlapping: bool = False,
     ) -> None:
         # Threads of OpenCV only get in the way of loader processes.
         cv2.setNumThreads(1)
-        self.folder = CocoFolder(root)
+        self.folder, self.overlapping = CocoFolder(root), overlapping
         last = len(self.folder.images)
         self._rows = range(first, last if limit is None else min(first + limit, last))
         self._kept = None
@@ -84,7 +91,9 @@ class FrameSet:
         return bool(self.folder.annotations(self._rows[row]))
 
     def mask(self, row: int) -> NDArray[np.uint8]:
-        """Return the class ids of frame `row`, shape (rows, columns)."""
+        """Return class ids, or bits where classes overlap, of frame `row`, (rows, columns)."""
+        if self.overlapping:
+            return to_bits(self.folder.class_masks(self._rows[row]))
         return self.folder.mask(self._rows[row])
 
     def landmarks(self, row: int) -> NDArray[np.float64]:
@@ -103,7 +112,9 @@ class FrameSet:
             yield self.counts(row), self.mask(row), self.landmarks(row)
 
 
-def training_sets(train: str, validation: str, frames: int) -> tuple[FrameSet, FrameSet]:
+def training_sets(
+    train: str, validation: str, frames: int, overlapping: bool = False
+) -> tuple[FrameSet, FrameSet]:
     """Return the frames to train on and those to validate on.
 
     Without a folder for validation the last tenth of the frames is kept for it, from the start of
@@ -113,13 +124,17 @@ def training_sets(train: str, validation: str, frames: int) -> tuple[FrameSet, F
         train: folder of training frames.
         validation: folder of validation frames, or empty.
         frames: how many training frames to use; 0 is all.
+        overlapping: classes share pixels.
 
     Raises:
         FileNotFoundError: no data.
         ValueError: both folders were generated with one seed, or one folder is too small to split.
     """
     if validation:
-        sets = FrameSet(train, frames or None, kept=True), FrameSet(validation)
+        sets = (
+            FrameSet(train, frames or None, kept=True, overlapping=overlapping),
+            FrameSet(validation, overlapping=overlapping),
+        )
         check_disjoint(*sets)
         return sets
     whole = FrameSet(train)
@@ -132,7 +147,10 @@ def training_sets(train: str, validation: str, frames: int) -> tuple[FrameSet, F
         cut -= 1
     if cut < 1:
         raise ValueError(f'{train} has too few views to keep some for validation; name a folder')
-    return FrameSet(train, min(frames or cut, cut), kept=True), FrameSet(train, first=cut)
+    return (
+        FrameSet(train, min(frames or cut, cut), kept=True, overlapping=overlapping),
+        FrameSet(train, first=cut, overlapping=overlapping),
+    )
 
 
 def _camera(frames: FrameSet, row: int) -> Any:

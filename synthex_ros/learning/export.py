@@ -77,7 +77,8 @@ def write_onnx(network: nn.Module, metadata: ModelMetadata, path: Path) -> None:
     A fully convolutional network is written with free rows and columns, so that the tracker may
     give it a region of the frame.
     """
-    write_graph(ExportedNetwork(network).eval(), metadata, path, bool(network.fully_convolutional))
+    exported = ExportedNetwork(network, metadata.overlapping).eval()
+    write_graph(exported, metadata, path, bool(network.fully_convolutional))
 
 
 def write_graph(network: nn.Module, metadata: Metadata, path: Path, any_size: bool) -> None:
@@ -121,7 +122,7 @@ def free_size(model: onnx.ModelProto) -> None:
 
 def difference(network: nn.Module, model: TrackerModel, counts: Iterable[np.ndarray]) -> float:
     """Return the greatest difference between the network and its ONNX file on some images."""
-    infer = predictor(network)
+    infer = predictor(network, model.metadata.overlapping)
     worst = 0.0
     for image in counts:
         ours, theirs = infer(image), model.infer(image)
@@ -171,7 +172,7 @@ def export(
         'inference_ms': {str(n): inference_ms(path, n, samples[0]) for n in (1, 2)},
     }
     if test is not None:
-        frames = FrameSet(test)
+        frames = FrameSet(test, overlapping=metadata.overlapping)
         manifest['test_data'] = frames.info | {'frames': len(frames)}
         manifest['test'] = evaluate(model, frames).plain()
     write_manifest(manifest, path)

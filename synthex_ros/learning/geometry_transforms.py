@@ -130,6 +130,43 @@ class Placement:
     plain_share: float = 0.4
     scale: tuple[float, float] = (0.8, 1.25)
 
+    def taken(self, sample: Labelled, rng: np.random.Generator) -> Labelled:
+        """Return a crop of a frame."""
+        return random_crop(sample, self, rng)
+
+
+@dataclass(frozen=True)
+class WholeFrame:
+    """How a whole frame is moved a little; its left and right stay what they are.
+
+    Attributes:
+        size_px: side of the result [px]; the frame's own, or its middle is taken.
+        plain_share: part of the frames that stay as they are.
+        rotation_deg: greatest rotation.
+        shift_share: greatest shift along each axis, as a part of the side.
+        scale: smallest and largest scaling.
+    """
+
+    size_px: int
+    plain_share: float = 0.25
+    rotation_deg: float = 15.0
+    shift_share: float = 0.1
+    scale: tuple[float, float] = (0.85, 1.18)
+
+    def taken(self, sample: Labelled, rng: np.random.Generator) -> Labelled:
+        """Return a frame, turned and scaled about its middle and shifted."""
+        angle, scale, shift = 0.0, 1.0, np.zeros(2)
+        if rng.random() >= self.plain_share:
+            angle = np.radians(rng.uniform(-self.rotation_deg, self.rotation_deg))
+            scale = float(np.exp(rng.uniform(*np.log(self.scale))))
+            shift = rng.uniform(-self.shift_share, self.shift_share, 2) * self.size_px
+        cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+        linear = np.array([[cosine, -sine], [sine, cosine]])
+        middle = (np.array(sample.image.shape[::-1]) - 1) / 2
+        target = (self.size_px - 1) / 2 + shift
+        matrix = np.column_stack([linear, target - linear @ middle])
+        return warp(sample, matrix, self.size_px, rng.uniform(-2.5, 1.5))
+
 
 def random_crop(sample: Labelled, placement: Placement, rng: np.random.Generator) -> Labelled:
     """Take a crop at a random place, rotated, scaled and flipped at random."""

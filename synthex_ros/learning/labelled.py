@@ -16,7 +16,7 @@ class Labelled:
 
     Attributes:
         image: normalised radiograph, shape (rows, columns), float32.
-        mask: class ids, shape (rows, columns), uint8.
+        mask: class ids, or `class_bits` where classes overlap, shape (rows, columns), uint8.
         landmarks: (u, v, visible) a landmark [px], shape (L, 3), float64; visible is 0 or 1.
     """
 

@@ -24,10 +24,26 @@ def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
     cross_entropy = functional.cross_entropy(full, mask)
     probability = torch.softmax(full, dim=1)[:, 1:]
     truth = functional.one_hot(mask, full.shape[1]).movedim(-1, 1)[:, 1:].to(probability.dtype)
+    return _soft_dice_loss(probability, truth) + cross_entropy
+
+
+def overlapping_mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Return soft Dice plus binary cross-entropy of a batch, a scalar; 0 is perfect.
+
+    Args:
+        logits: a logit of each class, which may share pixels, shape (N, C - 1, H, W).
+        masks: 1 where a class is and 0 elsewhere, same shape and type.
+    """
+    cross_entropy = functional.binary_cross_entropy_with_logits(logits, masks)
+    return _soft_dice_loss(torch.sigmoid(logits), masks) + cross_entropy
+
+
+def _soft_dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
+    """Return 1 - Dice over a batch (N, C - 1, H, W), mean over the classes, a scalar."""
     overlap = (probability * truth).sum(dim=(0, 2, 3))
     total = (probability + truth).sum(dim=(0, 2, 3))
     dice = (2 * overlap + _DICE_SMOOTHING) / (total + _DICE_SMOOTHING)
-    return (1 - dice).mean() + cross_entropy
+    return (1 - dice).mean()
 
 
 def heatmap_loss(heatmaps: Tensor, target: Tensor, sigma_cells: float) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthex_ros.learning.class_bits import from_bits
 from synthex_ros.learning.dataset import FrameSet
 from synthex_ros.tracking.landmarks import NCC_GATE, decode
 from synthex_ros.tracking.metadata import ModelMetadata
@@ -29,7 +30,7 @@ class FrameScore:
         error_px: distance to the truth a landmark, shape (L,); NaN for invisible ones.
         score: NCC of each landmark, shape (L,).
         visible: which landmarks are in the image, shape (L,).
-        dice: foreground Dice; 1 where truth and prediction are both empty.
+        dice: of the foreground, or the mean over classes that may overlap; two empty masks have 1.
     """
 
     error_px: NDArray[np.float64]
@@ -86,7 +87,10 @@ def score_frame(
     mask: NDArray[np.uint8],
     landmarks: NDArray[np.float64],
 ) -> FrameScore:
-    """Compare a prediction with its frame's mask and landmarks (u, v, visible), shape (L, 3)."""
+    """Compare a prediction with its frame's mask and landmarks (u, v, visible), shape (L, 3).
+
+    The mask holds `class_bits` where the model's classes overlap.
+    """
     found = decode(prediction.heatmaps, metadata, prediction.mask)
     points = np.array([[item.u, item.v] for item in found])
     visible = landmarks[:, 2] > 0
@@ -95,8 +99,16 @@ def score_frame(
         np.where(visible, errors, np.nan),
         np.array([item.score for item in found]),
         visible,
-        dice(prediction.labels() > 0, mask > 0),
+        _frame_dice(prediction, metadata, mask),
     )
+
+
+def _frame_dice(prediction: Prediction, metadata: ModelMetadata, mask: NDArray[np.uint8]) -> float:
+    if not metadata.overlapping:
+        return dice(prediction.labels() > 0, mask > 0)
+    truth = from_bits(mask, len(metadata.classes) - 1)
+    pairs = zip(prediction.class_masks(True), truth, strict=True)
+    return float(np.mean([dice(found, there) for found, there in pairs]))
 
 
 def summarise(

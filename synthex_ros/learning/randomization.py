@@ -9,8 +9,8 @@ import numpy as np
 
 from synthex_ros.learning.geometry_transforms import (
     Placement,
+    WholeFrame,
     elastic,
-    random_crop,
     shutter,
     superpose,
 )
@@ -29,7 +29,7 @@ class Randomization:
     """What is done to a frame before the network sees it.
 
     Attributes:
-        placement: crop, rotation, scaling and flips.
+        placement: which part of the frame, and how it is turned, scaled and flipped.
         regular_probability: chance of each regular transform.
         strong_probability: chance that an image gets one to three strong transforms.
         elastic_probability: chance of a local distortion.
@@ -39,7 +39,7 @@ class Randomization:
         shutter_probability: chance of a round shutter.
     """
 
-    placement: Placement = field(default_factory=Placement)
+    placement: Placement | WholeFrame = field(default_factory=Placement)
     regular_probability: float = 0.5
     strong_probability: float = 0.3
     elastic_probability: float = 0.05
@@ -57,11 +57,11 @@ class Randomization:
         self, sample: Labelled, rng: np.random.Generator, background: Background | None = None
     ) -> Labelled:
         """Return a randomized crop of a frame, with its labels."""
-        moved = random_crop(sample, self.placement, rng)
+        moved = self.placement.taken(sample, rng)
         if rng.random() < self.elastic_probability:
             moved = elastic(moved, rng, self.elastic_px)
         if background is not None and rng.random() < self.superpose_probability:
-            behind = random_crop(background(rng), self.placement, rng).image
+            behind = self.placement.taken(background(rng), rng).image
             moved = replace(moved, image=superpose(moved.image, behind, rng))
         if rng.random() < self.shutter_probability:
             moved = shutter(moved, rng)

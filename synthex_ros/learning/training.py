@@ -17,8 +17,8 @@ from torch import nn
 
 from synthex_ros.learning.batches import RandomizedFrames, epoch_loader
 from synthex_ros.learning.dataset import FrameSet, training_sets
-from synthex_ros.learning.geometry_transforms import Placement
-from synthex_ros.learning.losses import heatmap_loss, mask_loss
+from synthex_ros.learning.geometry_transforms import Placement, WholeFrame
+from synthex_ros.learning.losses import heatmap_loss, mask_loss, overlapping_mask_loss
 from synthex_ros.learning.measure import score_frames, summarise
 from synthex_ros.learning.networks.exported import ExportedNetwork
 from synthex_ros.learning.networks.registry import (
@@ -59,6 +59,10 @@ class TrainingSettings:
         seed: seed of weights, order and randomization.
         start_from: checkpoint whose averaged weights to start from, to train on; empty for none.
         network: which network; see `synthex_ros.learning.networks.registry`.
+        whole_frames: train on whole frames, moved a little and never mirrored, instead of crops
+            of any orientation: for anatomy, which has a left and right and needs its surroundings.
+        overlapping: classes share pixels, as structures in a projection do; each is learnt by
+            itself.
     """
 
     train: str = 'data/cm/train'
@@ -81,6 +85,8 @@ class TrainingSettings:
     seed: int = 0
     start_from: str = ''
     network: str = 'compact'
+    whole_frames: bool = False
+    overlapping: bool = False
 
     def __post_init__(self):
         if min(self.epochs, self.batch_size, self.threads) < 1 or self.workers < 0:
@@ -110,7 +116,7 @@ class Training:
         torch.set_num_threads(settings.threads)
         torch.manual_seed(settings.seed)
         self._frames, self._validation = training_sets(
-            settings.train, settings.validation, settings.frames
+            settings.train, settings.validation, settings.frames, settings.overlapping
         )
         self.metadata = make_metadata(settings)
         network = build_network(
@@ -153,8 +159,9 @@ class Training:
             progress: called with (epoch, step, loss) every step.
             report: called with the numbers of every finished epoch.
         """
+        placed = WholeFrame if self.settings.whole_frames else Placement
         randomization = Randomization(
-            Placement(self.settings.crop_px),
+            placed(self.settings.crop_px),
             strong_probability=self.settings.strong_probability,
             superpose_probability=self.settings.superpose_probability,
         )
@@ -193,7 +200,9 @@ class Training:
         image = image.to(memory_format=torch.channels_last)
         with torch.autocast('cpu', torch.bfloat16, enabled=settings.bfloat16):
             logits, heatmaps, *_ = self.network(image)
-        first = mask_loss(logits.float(), mask)
+        first = (overlapping_mask_loss if settings.overlapping else mask_loss)(
+            logits.float(), mask
+        )
         sigma = settings.heatmap_sigma_px / HEATMAP_STRIDE
         second = heatmap_loss(heatmaps.float(), target, sigma)
         loss = first + settings.heatmap_weight * second
@@ -202,7 +211,7 @@ class Training:
 
     def validate(self) -> dict[str, Any]:
         """Return the validation numbers of the averaged weights, decoded as the tracker does."""
-        infer = predictor(self._state.average)
+        infer = predictor(self._state.average, self.settings.overlapping)
         scores = score_frames(infer, self.metadata, self._validation)
         return summarise(scores, self.metadata.pixel_pitch_mm).plain()
 
@@ -246,6 +255,7 @@ def make_metadata(settings: TrainingSettings) -> ModelMetadata:
         heatmap_stride=HEATMAP_STRIDE,
         mask_stride=1,
         max_separation_px=_separation_px(frames),
+        overlapping=settings.overlapping,
     )
 
 
@@ -258,9 +268,14 @@ def _separation_px(frames: FrameSet) -> float | None:
     return round(1.1 * greatest, 1) or None
 
 
-def predictor(network: nn.Module) -> Callable[[np.ndarray], Prediction]:
-    """Return a function from detector counts to the network's prediction, as the tracker's."""
-    exported = ExportedNetwork(network).eval()
+def predictor(network: nn.Module, overlapping: bool = False) -> Callable[[np.ndarray], Prediction]:
+    """Return a function from detector counts to the network's prediction, as the tracker's.
+
+    Args:
+        network: maps normalised images to logits and heat maps.
+        overlapping: its classes may share pixels.
+    """
+    exported = ExportedNetwork(network, overlapping).eval()
 
     def infer(counts: np.ndarray) -> Prediction:
         with torch.inference_mode():

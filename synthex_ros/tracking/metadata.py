@@ -40,6 +40,8 @@ class ModelMetadata:
         centres_name: output of instance centres, shape (1, 1, rows / heatmap_stride, ...); '' for
             a model of one device.
         votes_name: output of vectors to the instance's centre [px], shape (1, 2, ...).
+        overlapping: classes share pixels, each with a probability of its own; the background's is
+            1 minus the greatest of them. Otherwise all probabilities of a pixel add up to 1.
     """
 
     version: str
@@ -58,6 +60,7 @@ class ModelMetadata:
     licence: str = ''
     centres_name: str = ''
     votes_name: str = ''
+    overlapping: bool = False
 
     def __post_init__(self):
         rows, columns = self.input_shape[2:]
@@ -120,6 +123,7 @@ class ModelMetadata:
                 | ({'centres': self.centres_name} if self.centres_name else {})
                 | ({'votes': self.votes_name} if self.votes_name else {}),
                 'classes': list(self.classes),
+                'overlapping': self.overlapping,
                 'landmarks': list(self.landmarks),
                 'heatmap_sigma_px': self.heatmap_sigma_px,
                 'heatmap_stride': self.heatmap_stride,
@@ -182,6 +186,7 @@ class ModelMetadata:
             licence=str(data['licence']),
             centres_name=str(outputs.get('centres', '')),
             votes_name=str(outputs.get('votes', '')),
+            overlapping=bool(data.get('overlapping', False)),
         )
 
     @classmethod

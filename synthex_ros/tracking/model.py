@@ -79,6 +79,16 @@ class Prediction:
             return (self.classes[1] > 0.5).astype(np.uint8)
         return np.argmax(self.classes, axis=0).astype(np.uint8)
 
+    def class_masks(self, overlapping: bool) -> NDArray[np.bool_]:
+        """Return the pixels of every class but the background, shape (C - 1, rows, columns).
+
+        Args:
+            overlapping: classes may share pixels, as the metadata say; otherwise `labels` decide.
+        """
+        if overlapping:
+            return self.classes[1:] > 0.5
+        return self.labels() == np.arange(1, len(self.classes), dtype=np.uint8)[:, None, None]
+
 
 def open_session(path: str | Path, threads: int) -> ort.InferenceSession:
     """Open a model file for the CPU with `threads` threads.

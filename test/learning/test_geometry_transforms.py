@@ -7,6 +7,7 @@ import pytest
 
 from synthex_ros.learning.geometry_transforms import (
     Placement,
+    WholeFrame,
     dihedral,
     elastic,
     random_crop,
@@ -49,6 +50,7 @@ TRANSFORMS = {
     'plain_crop': lambda sample, rng: random_crop(sample, Placement(CROP, plain_share=1), rng),
     'turned_crop': lambda sample, rng: random_crop(sample, Placement(CROP, plain_share=0), rng),
     'anywhere': lambda sample, rng: random_crop(sample, Placement(CROP, device_share=0), rng),
+    'whole_frame': lambda sample, rng: WholeFrame(SIZE).taken(sample, rng),
     'all': lambda sample, rng: still(elastic_probability=1.0)(sample, rng),
 }
 SEEDS = range(20)
@@ -211,3 +213,26 @@ def test_full_randomization_keeps_labels_of_the_still_one(samples):
         np.testing.assert_array_equal(quiet.landmarks, loud.landmarks)
         assert loud.image.dtype == np.float32
         assert not np.array_equal(quiet.image, loud.image)
+
+
+def test_a_whole_frame_is_turned_a_little_and_never_mirrored(samples):
+    """The turn between two points stays within the limit, so left and right are kept."""
+    placement = WholeFrame(SIZE, plain_share=0.0, rotation_deg=15.0, scale=(0.85, 1.18))
+    before = np.subtract(*POINTS)
+    turns = []
+    for seed in range(60):
+        points = placement.taken(samples[0], np.random.default_rng(seed)).landmarks[:, :2]
+        ratio = complex(*(points[0] - points[1])) / complex(*before)
+        turns.append(np.degrees(np.angle(ratio)))
+        assert 0.85 - 1e-6 <= abs(ratio) <= 1.18 + 1e-6
+        middle = np.full(2, (SIZE - 1) / 2)
+        shift = points[0] - middle - _turned(POINTS[0] - middle, ratio)
+        assert np.all(np.abs(shift) <= 0.1 * SIZE + 1e-6)
+    assert max(turns) > 10
+    assert min(turns) < -10
+    assert np.all(np.abs(turns) <= 15.0 + 1e-6)
+
+
+def _turned(vector, ratio):
+    turned = complex(*vector) * ratio
+    return np.array([turned.real, turned.imag])

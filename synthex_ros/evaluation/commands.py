@@ -146,7 +146,8 @@ def model_table(values: dict[str, Any]) -> Any:
         '(right)',
         caption=f'detected {text(values["detection_rate"], 2, 100)} %   '
         f'Dice {text(values["dice_mean"], 3)}   AP50 {text(values["instances"]["ap50"], 3)}   '
-        f'false alarms {alarms["count"]} of {alarms["of"]} frames without a device',
+        f'false alarms {alarms["count"]} of {alarms["of"]} frames without a device'
+        + dice_line(values['dice_by_class']),
     )
     for name, both in values['errors'].items():
         cells = [
@@ -161,6 +162,18 @@ def model_table(values: dict[str, Any]) -> Any:
         ]
         table.add_row(name.replace('[', '\\['), *cells)
     return table
+
+
+def dice_line(parts: dict[str, Any]) -> str:
+    """Return the Dice of each class in frames that show it, where there are several, as a line."""
+    if len(parts) < 2:
+        return ''
+    shown = (
+        f'{name} {part["there"]["mean"]:.3f}'
+        for name, part in parts.items()
+        if part['there']['count']
+    )
+    return '\nDice of ' + '   '.join(shown)
 
 
 def object_table(values: dict[str, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Sample:
         keypoints: true landmarks (u, v, COCO visibility), shape (L, 3).
         has_device: whether anything is annotated.
         contrast: of the device, NaN where the folder does not say.
+        class_masks: pixels of each class, which may share some, shape (rows, columns).
     """
 
     row: int
@@ -43,6 +44,7 @@ class Sample:
     keypoints: Array
     has_device: bool
     contrast: float
+    class_masks: Mapping[str, NDArray[np.bool_]]
 
     @property
     def pixel_pitch_mm(self) -> float:
@@ -93,14 +95,21 @@ def read_samples(
         if not image.get('pixel_pitch_mm'):
             raise DatasetError(f'{data.root}: image {image["id"]} has no pixel_pitch_mm')
         try:
-            counts, mask = data.counts(row), data.mask(row)
+            counts, mask, of_class = data.counts(row), data.mask(row), data.class_masks(row)
         except (FileNotFoundError, ValueError) as error:
             raise DatasetError(str(error)) from None
         annotations = data.annotations(row)
         contrasts = [item['contrast'] for item in annotations if 'contrast' in item]
         contrast = float(np.mean(contrasts)) if contrasts else float('nan')
         yield Sample(
-            row, image, counts, mask, data.keypoints(row)[order], bool(annotations), contrast
+            row,
+            image,
+            counts,
+            mask,
+            data.keypoints(row)[order],
+            bool(annotations),
+            contrast,
+            dict(zip(data.classes[1:], of_class, strict=True)),
         )
 
 

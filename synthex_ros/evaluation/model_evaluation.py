@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,11 +41,13 @@ class Finding:
         labels: class ids, shape (rows, columns), uint8.
         points: (u, v, score) of every landmark, shape (L, 3).
         instances: devices.
+        class_masks: pixels of each class, which may share some, shape (rows, columns).
     """
 
     labels: NDArray[np.uint8]
     points: Array
     instances: tuple[Instance, ...] = ()
+    class_masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 class FramePredictor(Protocol):
@@ -83,15 +85,15 @@ class OnnxPredictor:
         prediction = self._model.infer(fit.image(counts))
         found = self._decode(prediction.heatmaps, meta, prediction.mask)
         points = np.array([[mark.u, mark.v, mark.score] for mark in found], float).reshape(-1, 3)
-        labels = prediction.labels()
-        instances = []
-        for label in range(1, len(meta.classes)):
-            here = labels == label
+        instances, masks = [], {}
+        for label, here in enumerate(prediction.class_masks(meta.overlapping), start=1):
+            mask = fit.labels_back(here.astype(np.uint8)) > 0
+            masks[meta.classes[label]] = mask
             if np.count_nonzero(here) >= MIN_INSTANCE_PX:
                 sure = float(prediction.classes[label][here].mean())
-                mask = fit.labels_back(here.astype(np.uint8)) > 0
                 instances.append(Instance(label, mask, sure))
-        return Finding(fit.labels_back(labels), fit.points_back(points), tuple(instances))
+        labels = fit.labels_back(prediction.labels())
+        return Finding(labels, fit.points_back(points), tuple(instances), masks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +109,12 @@ class FrameResult:
         magnification: at the device, NaN where unknown.
         has_device: whether a device is annotated.
         contrast: of the device, NaN where unknown.
-        dice: overlap of the foregrounds; 1 where both are empty.
+        dice: mean overlap of the classes that folder and model share, of the foregrounds where
+            they share none; 1 where both are empty.
         pixels: true positives, false positives, false negatives, true negatives [px].
         instances: devices in COCO's result format.
+        class_dice: overlap of each class that folder and model share.
+        classes_there: names of the classes that are annotated.
     """
 
     row: int
@@ -123,6 +128,8 @@ class FrameResult:
     dice: float
     pixels: tuple[int, int, int, int]
     instances: tuple[dict[str, Any], ...]
+    class_dice: Mapping[str, float]
+    classes_there: frozenset[str]
 
 
 def run_model(
@@ -156,6 +163,12 @@ def frame_result(sample: Sample, finding: Finding) -> FrameResult:
         }
         for item in finding.instances
     )
+    class_dice = {
+        name: dice(mask, sample.class_masks[name])
+        for name, mask in finding.class_masks.items()
+        if name in sample.class_masks
+    }
+    whole = dice(finding.labels, sample.mask)
     return FrameResult(
         sample.row,
         sample.image,
@@ -165,9 +178,11 @@ def frame_result(sample: Sample, finding: Finding) -> FrameResult:
         sample.magnification,
         sample.has_device,
         sample.contrast,
-        dice(finding.labels, sample.mask),
+        float(np.mean(list(class_dice.values()))) if class_dice else whole,
         pixels,
         instances,
+        class_dice,
+        frozenset(name for name, mask in sample.class_masks.items() if mask.any()),
     )
 
 

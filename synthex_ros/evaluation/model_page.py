@@ -13,8 +13,8 @@ from synthex_ros.evaluation.charts import BLUE, PINK, svg_figure
 from synthex_ros.evaluation.metrics import NCC_GATE, percentile
 from synthex_ros.evaluation.model_evaluation import Finding, FrameResult, errors_of
 from synthex_ros.evaluation.page_parts import card, picture, table, whole_page
-from synthex_ros.learning.coco import CocoFolder
-from synthex_ros.learning.preview import caption, contact_sheet, labelled_picture
+from synthex_ros.learning.coco import VISIBLE, CocoFolder
+from synthex_ros.learning.preview import caption, contact_sheet, draw_outline, labelled_picture
 
 Values = dict[str, Any]
 
@@ -89,7 +89,8 @@ def _cards(
         card(
             'The worst frames',
             'True mask (yellow) and landmarks (green visible, red hidden); found mask (blue) '
-            'and landmarks above the gate (magenta circles; thin crosses below it).',
+            'and landmarks above the gate (magenta circles; thin crosses below it), each with a '
+            'line to where it truly is.',
             picture(gallery, 'worst frames'),
             wide=True,
         )
@@ -133,12 +134,24 @@ def _mask_table(values: Values) -> str:
     rows = [
         ('Dice, all frames', _spread(values['dice'], 3)),
         ('Dice, frames with a device', _spread(values['dice_with_device'], 3)),
+        *_class_rows(values['dice_by_class']),
         *((f'{name} of pixels', _spread(part, 3)) for name, part in values['pixels'].items()),
         ('AP', _number(values['instances']['ap'], 3)),
         ('AP50', _number(values['instances']['ap50'], 3)),
         ('AP75', _number(values['instances']['ap75'], 3)),
     ]
     return table(('measure', 'mean ± std'), rows)
+
+
+def _class_rows(parts: dict[str, Values]) -> list[tuple[str, str]]:
+    """Return the rows of several classes; a single one is what the rest of the table is of."""
+    if len(parts) < 2:
+        return []
+    return [
+        (f'Dice of {name}, {part["there"]["count"]} frames that show it',
+         _spread(part['there'], 3))
+        for name, part in parts.items()
+    ]  # fmt: skip
 
 
 def _group_table(parts: dict[str, Values]) -> str:
@@ -202,13 +215,14 @@ def gallery_sheet(
     pictures, captions = [], []
     for result, finding, badness in worst:
         picture = labelled_picture(data, result.row)
-        found = (finding.labels > 0).astype(np.uint8)
-        contours, _ = cv2.findContours(found, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, contours, -1, _OUTLINE, 1)
-        for u, v, score in finding.points:
+        for mask in finding.class_masks.values() or [finding.labels > 0]:
+            draw_outline(picture, mask, _OUTLINE)
+        for (u, v, score), truth in zip(finding.points, result.truth, strict=True):
             if not np.isfinite([u, v]).all():
                 continue
             at = (round(u), round(v))
+            if truth[2] >= VISIBLE:
+                cv2.line(picture, at, (round(truth[0]), round(truth[1])), _FOUND, 1, cv2.LINE_AA)
             if score > NCC_GATE:
                 cv2.circle(picture, at, 9, _FOUND, 1, cv2.LINE_AA)
             else:

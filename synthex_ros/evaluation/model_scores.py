@@ -52,6 +52,7 @@ def score_values(results: Sequence[FrameResult], names: Sequence[str]) -> Values
         'activation_curve': activation_curve(results),
         'dice': plain(summarize(overlap)),
         'dice_with_device': plain(summarize([r.dice for r in device])),
+        'dice_by_class': class_dice(results),
         'pixels': pixel_scores(device),
         'landmarks': {name: landmark_counts(results, i) for i, name in enumerate(names)},
         'false_alarms': false_alarms(results),
@@ -88,6 +89,19 @@ def activation_curve(results: Sequence[FrameResult]) -> list[Values]:
             }
         )
     return curve
+
+
+def class_dice(results: Sequence[FrameResult]) -> Values:
+    """Return the Dice of each class: of all frames, and of those that show it."""
+    return {
+        name: {
+            'all': plain(summarize([r.class_dice[name] for r in results])),
+            'there': plain(
+                summarize([r.class_dice[name] for r in results if name in r.classes_there])
+            ),
+        }
+        for name in results[0].class_dice
+    }
 
 
 def pixel_scores(results: Sequence[FrameResult]) -> Values:

@@ -16,7 +16,8 @@ Picture = NDArray[np.uint8]
 
 TILE_PX = 384
 COLUMNS = 6
-_OUTLINE, _SEEN, _HIDDEN = (60, 200, 255), (80, 230, 80), (60, 60, 255)
+_SEEN, _HIDDEN = (80, 230, 80), (60, 60, 255)
+_OUTLINES = ((60, 200, 255), (220, 200, 60), (200, 120, 255), (80, 120, 255), (80, 220, 160))
 
 
 def grey_picture(counts: NDArray[np.uint16]) -> Picture:
@@ -27,15 +28,20 @@ def grey_picture(counts: NDArray[np.uint16]) -> Picture:
     return cv2.cvtColor((unit * 255).astype(np.uint8), cv2.COLOR_GRAY2BGR).astype(np.uint8)
 
 
+def draw_outline(picture: Picture, mask: NDArray[np.bool_], colour: tuple[int, int, int]) -> None:
+    """Draw the outline of a mask, shape (rows, columns), into a picture (rows, columns, 3)."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, contours, -1, colour, 1)
+
+
 def labelled_picture(folder: CocoFolder, row: int) -> Picture:
     """Return frame `row` with outlines of its masks and its keypoints.
 
-    Visible keypoints are green crosses, labelled but hidden ones red.
+    Each category has a colour. Visible keypoints are green crosses, labelled but hidden ones red.
     """
     picture = grey_picture(folder.counts(row))
-    mask = (folder.mask(row) > 0).astype(np.uint8)
-    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, contours, -1, _OUTLINE, 1)
+    for number, mask in enumerate(folder.class_masks(row)):
+        draw_outline(picture, mask, _OUTLINES[number % len(_OUTLINES)])
     for u, v, level in folder.keypoints(row):
         if level >= LABELLED:
             colour = _SEEN if level == VISIBLE else _HIDDEN

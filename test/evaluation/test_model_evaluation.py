@@ -139,6 +139,43 @@ def test_pixel_scores_of_half_a_mask(tmp_path):
     assert pixels['accuracy']['mean'] == pytest.approx(1 - half.sum() / 64**2, abs=1e-6)
 
 
+def test_classes_that_overlap_are_scored_each_by_itself(tmp_path):
+    """Half of the rib is found, all of the heart, and nothing where there is no heart."""
+    rib, heart = np.zeros((2, 64, 64), bool)
+    rib[10:20, :], heart[15:40, 10:50] = True, True
+    names = ('rib', 'heart')
+    categories = [{'id': k, 'name': name, 'keypoints': []} for k, name in enumerate(names, 1)]
+    categories[0]['keypoints'] = ['end']
+    writer = CocoWriter(tmp_path / 'd', {}, categories)
+    for number in range(2):
+        name = f'{number}.png'
+        write_image(tmp_path / 'd', name, np.full((64, 64), 900, np.uint16))
+        image = {'id': number, 'file_name': name, 'width': 64, 'height': 64,
+                 'pixel_pitch_mm': 1.0}  # fmt: skip
+        items = [annotation_of(number, rib, np.array([[5.0, 15.0, 2]])),
+                 annotation_of(number, heart, None, 2)]  # fmt: skip
+        writer.append([{'image': image, 'annotations': items[: 2 - number]}])
+    writer.finish()
+
+    def predict(counts, pixel_pitch_mm):
+        half = rib.copy()
+        half[15:] = False
+        seen = {'rib': half, 'heart': heart}
+        predict.calls += 1
+        if predict.calls == 2:
+            seen['heart'] = np.zeros_like(heart)
+        return Finding(heart.astype(np.uint8), np.array([[5.0, 15.0, 1.0]]), (), seen)
+
+    predict.calls = 0
+    results = run_model(predict, read_samples(open_folder(tmp_path / 'd'), ('end',)))
+    values = score_values(results, ('end',))
+    classes = values['dice_by_class']
+    assert classes['rib']['all']['mean'] == pytest.approx(2 / 3, abs=1e-6)
+    assert (classes['heart']['all']['mean'], classes['heart']['all']['count']) == (1.0, 2)
+    assert classes['heart']['there']['count'] == 1
+    assert values['dice_mean'] == pytest.approx((2 / 3 + 1) / 2, abs=1e-6)
+
+
 @pytest.mark.parametrize(('kept_rows', 'ap50', 'ap75'), [(32, 1, 1), (20, 1, 0), (12, 0, 0)])
 def test_average_precision_follows_the_overlap(tmp_path, kept_rows, ap50, ap75):
     """A part of the mask has an IoU of its share of rows: 1, 0.625 and 0.375."""

@@ -24,14 +24,15 @@ from synthex_ros.tracking.shape import ShapeFitter
 from synthex_ros.tracking.shape_prior import ShapeSettings
 from synthex_ros.tracking.wire_depth import PlaneDepth
 from synthex_ros.tracking.wire_tracker import WireSettings, WireTracker
-from tracker_node.params import TrackerParams
+from tracker_node.params import ANATOMY, TrackerParams
 from tracker_node.vessels import known_routes
 
 TRACKED = {
     'continuum': (('continuum_manipulator',), ('base', 'tip')),
     'guidewire': (('guidewire',), ('marker', 'tip')),
+    ANATOMY: ((), ()),
 }
-"""Classes and landmarks that a tracker model must know for each device."""
+"""Classes and landmarks that a tracker model must know for each device; any will do of anatomy."""
 
 DETECTED = {'sphere': 'sphere', 'droplet': 'sphere', 'soft_robot': 'soft_robot'}
 """Class of a detector for each device without tether; a droplet is all but a sphere."""

@@ -10,6 +10,7 @@ from synthex_ros.ros.managed_node import ManagedNode, run
 from synthex_ros.tracking.model import TrackerModel
 from synthex_ros.tracking.pitched_detector import PitchedDetector
 from synthex_ros.tracking.wire_tracker import WireTracker
+from tracker_node.anatomy_backend import AnatomyBackend
 from tracker_node.build import (
     build_kinematics,
     build_tracker,
@@ -20,7 +21,7 @@ from tracker_node.build import (
 from tracker_node.detector_backend import DetectorBackend
 from tracker_node.frame_backend import FrameBackend
 from tracker_node.onnx_backend import OnnxBackend
-from tracker_node.params import TrackerParams
+from tracker_node.params import ANATOMY, TrackerParams
 from tracker_node.publisher import TrackerPublisher
 from tracker_node.statistics import TrackerStatistics
 from tracker_node.truth import TruthBackend, class_names
@@ -53,10 +54,9 @@ class TrackerNode(ManagedNode):
     def _opener(self, params: TrackerParams) -> Callable[[], TruthBackend | FrameBackend]:
         """Return what opens the back end of the parameters, everything checked."""
         if params.backend == 'ground_truth':
+            count = len(device_kind(params.device).landmark_names)
             self.get_logger().warning('ground truth is repeated, nothing is tracked')
-            return lambda: TruthBackend(
-                self._wiring(len(device_kind(params.device).landmark_names))
-            )
+            return lambda: TruthBackend(self._wiring(count))
         if params.device == 'continuum':
             kinematics, model = build_kinematics(params), load_model(params)
             self._name_model(model.path.name, model.metadata.version)
@@ -66,6 +66,10 @@ class TrackerNode(ManagedNode):
             tracker, parked_m = build_wire_tracker(params, model)
             self._name_model(model.path.name, model.metadata.version)
             return lambda: self._wire_backend(model, tracker, parked_m)
+        if params.device == ANATOMY:
+            model = load_model(params)
+            self._name_model(model.path.name, model.metadata.version)
+            return lambda: self._anatomy_backend(model)
         detector, name = load_detector(params)
         self._name_model(detector.model.path.name, detector.model.metadata.version)
         return lambda: self._detector_backend(detector, name)
@@ -87,6 +91,11 @@ class TrackerNode(ManagedNode):
         self.publisher.names(metadata.classes, metadata.landmarks)
         tracker.reset()
         return WireBackend(self._wiring(len(metadata.landmarks)), tracker, parked_m)
+
+    def _anatomy_backend(self, model: TrackerModel) -> AnatomyBackend:
+        metadata = model.metadata
+        self.publisher.names(metadata.classes, metadata.landmarks, self.params.min_score)
+        return AnatomyBackend(self._wiring(len(metadata.landmarks)), model)
 
     def _detector_backend(self, detector: PitchedDetector, name: str) -> DetectorBackend:
         landmarks = device_kind(self.params.device).landmark_names

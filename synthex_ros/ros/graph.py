@@ -10,6 +10,7 @@ from pathlib import Path
 
 from synthex_ros.errors import SynthexError
 from synthex_ros.ros.bringup import NodeDescription
+from synthex_ros.ros.claims import Claims
 from synthex_ros.ros.probe import DISCOVERY_S, GraphProbe
 from synthex_ros.ros.processes import NodeProcess, Sink, node_environment, stop_all
 
@@ -63,6 +64,7 @@ class Graph:
         self.domain_id = inherited if domain_id is None else domain_id
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._probe: GraphProbe | None = None
+        self._claims = Claims()
 
     def __enter__(self) -> Graph:
         self.start()
@@ -92,11 +94,14 @@ class Graph:
 
     def _refuse_taken_domain(self, probe: GraphProbe) -> None:
         names = {node.full_name for node in self.nodes}
-        if probe.spin_until(lambda: bool(names & set(probe.present())), DISCOVERY_S):
-            taken = ', '.join(sorted(names & set(probe.present())))
+        taken = self._claims.take(self.domain_id, names)
+        # Nodes that were not started by a graph of this machine have claimed nothing.
+        if not taken and probe.spin_until(lambda: bool(names & set(probe.present())), DISCOVERY_S):
+            taken = sorted(names & set(probe.present()))
+        if taken:
             raise GraphError(
-                f'ROS domain {self.domain_id} is taken: {taken} already run; stop that graph or '
-                'choose another with domain_id:=N (0..101) or namespace:=NAME'
+                f'ROS domain {self.domain_id} is taken: {", ".join(taken)} already run; stop '
+                'that graph or choose another with domain_id:=N (0..101) or namespace:=NAME'
             )
 
     def wait_active(self, timeout_s: float = 60.0) -> None:
@@ -181,3 +186,4 @@ class Graph:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+        self._claims.release()

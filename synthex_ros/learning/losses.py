@@ -10,6 +10,7 @@ from torch.nn import functional
 
 _DICE_SMOOTHING = 1.0
 _EPSILON = 1e-6
+_NEAR = 0.1
 
 
 def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
@@ -63,6 +64,32 @@ def heatmap_loss(heatmaps: Tensor, target: Tensor, sigma_cells: float) -> Tensor
     ncc = correlation(heatmaps, target)
     shape_error = ((1 - ncc) * visible).sum() / visible.sum().clamp(min=1)
     return squared.mean() + 0.5 * shape_error
+
+
+def position_loss(heatmaps: Tensor, target: Tensor) -> Tensor:
+    """Return how far predicted landmarks are from the true ones, mean over those there [cells].
+
+    A landmark's position is the centre of mass of its map within `_NEAR` of the true Gaussian, so
+    that the loss tells where between cells it is; where nothing is predicted there is no loss.
+
+    Args:
+        heatmaps: predicted maps, shape (N, L, h, w).
+        target: true maps, same shape; all zero for an invisible landmark.
+    """
+    near = (target > _NEAR).to(heatmaps.dtype)
+    visible = near.amax(dim=(2, 3))
+    found = _centre(heatmaps.clamp(min=0) * near + _EPSILON * near)
+    distance = torch.linalg.vector_norm(found - _centre(target * near) + _EPSILON, dim=-1)
+    return (distance * visible).sum() / visible.sum().clamp(min=1)
+
+
+def _centre(weight: Tensor) -> Tensor:
+    """Return the centre of mass (column, row) of maps (N, L, h, w), shape (N, L, 2) [cells]."""
+    total = weight.sum(dim=(2, 3)).clamp(min=_EPSILON**2)
+    columns = torch.arange(weight.shape[3], dtype=weight.dtype, device=weight.device)
+    rows = torch.arange(weight.shape[2], dtype=weight.dtype, device=weight.device)
+    across, down = weight.sum(dim=2) @ columns, weight.sum(dim=3) @ rows
+    return torch.stack([across, down], dim=-1) / total[..., None]
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:

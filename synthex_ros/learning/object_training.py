@@ -17,6 +17,7 @@ from torch import nn
 from synthex_ros.learning.dataset import FrameSet, training_sets
 from synthex_ros.learning.geometry_transforms import Placement
 from synthex_ros.learning.losses import mask_loss
+from synthex_ros.learning.networks.compact import TrackerNetwork
 from synthex_ros.learning.networks.objects import (
     ExportedObjects,
     ObjectNetwork,
@@ -28,13 +29,15 @@ from synthex_ros.learning.object_precision import object_precision
 from synthex_ros.learning.object_targets import centre_loss, object_mask_loss
 from synthex_ros.learning.randomization import Randomization
 from synthex_ros.learning.recipes import OBJECTS
-from synthex_ros.learning.run_state import CosineRate, RunState, load_checkpoint
+from synthex_ros.learning.run_state import CosineRate, RunState
+from synthex_ros.learning.warm_start import start_weights_of
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.model import normalise
 from synthex_ros.tracking.object_masks import FoundObject, ObjectMaps, decode_objects
 from synthex_ros.tracking.objects import ObjectMetadata, object_input, padded
 
 _log = logging.getLogger(__name__)
+_SOME = 16
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,12 @@ class ObjectSettings:
         cells_each: cells an object that draw masks in a step.
         least_px: objects of which a crop keeps fewer pixels are not learned.
         strong_probability: chance of strong randomization.
+        bfloat16: train in mixed precision, as `TrainingSettings.bfloat16`.
         workers: loader processes.
         threads: torch threads.
         seed: seed of weights, order and randomization.
-        start_from: checkpoint whose averaged weights to start from, as far as they fit, such as
-            a compact tracker's; empty for none.
+        start_from: checkpoint whose averaged weights to start from, as far as they fit, or a model
+            file: of foreign objects, or of a compact tracker; empty for none.
     """
 
     network: str = OBJECTS
@@ -93,6 +97,7 @@ class ObjectSettings:
     cells_each: int = 2
     least_px: int = 30
     strong_probability: float = 0.25
+    bfloat16: bool = False
     workers: int = 1
     threads: int = 2
     seed: int = 0
@@ -139,7 +144,9 @@ class ObjectTraining:
         self.metadata = make_object_metadata(settings)
         network = ObjectNetwork()
         if settings.start_from:
-            count = start_weights(network, load_checkpoint(settings.start_from)['average'])
+            kinds = (ObjectNetwork(), TrackerNetwork())
+            weights = start_weights_of(settings.start_from, kinds, self._some_images)
+            count = start_weights(network, weights)
             _log.info('%d tensors from %s', count, settings.start_from)
         self._state = RunState(
             network, root, settings.learning_rate, settings.weight_decay, settings.average_decay
@@ -174,7 +181,7 @@ class ObjectTraining:
         settings = self.settings
         while self.epoch < settings.epochs:
             started = time.monotonic()
-            losses = self._train_epoch(self._crops(), progress)
+            losses = self._train_epoch(self._crops(self.epoch), progress)
             self._state.epoch += 1
             record: dict[str, Any] = {'epoch': self.epoch}
             record |= dict(zip(('mask_loss', 'centre_loss'), losses, strict=True))
@@ -186,9 +193,9 @@ class ObjectTraining:
             self._save(record)
             report(record)
 
-    def _crops(self) -> ObjectCrops:
+    def _crops(self, epoch: int) -> ObjectCrops:
         settings = self.settings
-        early = self.epoch < settings.early_share * settings.epochs
+        early = epoch < settings.early_share * settings.epochs
         randomization = Randomization(
             Placement(settings.early_crop_px if early else settings.crop_px, scale=settings.scale),
             strong_probability=settings.strong_probability,
@@ -201,6 +208,10 @@ class ObjectTraining:
             settings.cells_each,
             settings.least_px,
         )
+
+    def _some_images(self) -> torch.Tensor:
+        crops = self._crops(0)
+        return torch.stack([crops[0, row].image for row in range(min(len(crops), _SOME))])
 
     def _train_epoch(
         self, crops: ObjectCrops, progress: Callable[[int, int, float], None]
@@ -219,7 +230,9 @@ class ObjectTraining:
     def _train_step(self, batch: Sequence[ObjectCrop]) -> tuple[float, float]:
         """Take one optimizer step and return its losses of masks and middles."""
         image = torch.stack([crop.image for crop in batch])
-        outputs = self._state.network(image.to(memory_format=torch.channels_last))
+        with torch.autocast('cpu', torch.bfloat16, enabled=self.settings.bfloat16):
+            outputs = self._state.network(image.to(memory_format=torch.channels_last))
+        outputs = tuple(maps.float() for maps in outputs)
         masks, shown = masks_loss(outputs, batch), torch.stack([crop.shown for crop in batch])
         middles = torch.stack([crop.middles for crop in batch])[:, None]
         centres = centre_loss(outputs[0], middles)

@@ -14,11 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from synthex_ros.learning.batches import RandomizedFrames, epoch_loader
 from synthex_ros.learning.dataset import FrameSet, training_sets
 from synthex_ros.learning.geometry_transforms import Placement, WholeFrame
-from synthex_ros.learning.losses import heatmap_loss, mask_loss, overlapping_mask_loss
+from synthex_ros.learning.losses import (
+    heatmap_loss,
+    mask_loss,
+    overlapping_mask_loss,
+    position_loss,
+)
 from synthex_ros.learning.measure import score_frames, summarise
 from synthex_ros.learning.networks.exported import ExportedNetwork
 from synthex_ros.learning.networks.registry import (
@@ -27,7 +33,8 @@ from synthex_ros.learning.networks.registry import (
     build_network,
 )
 from synthex_ros.learning.randomization import Randomization
-from synthex_ros.learning.run_state import CosineRate, RunState, load_checkpoint
+from synthex_ros.learning.run_state import CosineRate, RunState
+from synthex_ros.learning.warm_start import start_weights_of, tracker_networks
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.metadata import ModelMetadata
 from synthex_ros.tracking.model import Prediction, normalise
@@ -50,14 +57,17 @@ class TrainingSettings:
         average_decay: decay a step of the averaged weights that are validated and exported.
         heatmap_weight: weight of the landmark loss against the mask loss.
         heatmap_sigma_px: deviation of a landmark's Gaussian [input px].
+        position_weight: weight of a landmark's distance [cells of 4 px] against the mask loss.
         crop_px: side of training crops [px]; the exported network takes whole frames.
         strong_probability: chance of strong randomization.
         superpose_probability: chance that a frame without device is put behind another.
-        bfloat16: train in mixed precision; only faster on processors with bfloat16 arithmetic.
+        bfloat16: train in mixed precision: faster on processors with matrix tiles (AMX), ten times
+            slower on those without bfloat16 arithmetic.
         workers: loader processes.
         threads: torch threads.
         seed: seed of weights, order and randomization.
-        start_from: checkpoint whose averaged weights to start from, to train on; empty for none.
+        start_from: checkpoint whose averaged weights to start from, or a model file that was
+            exported, such as a shipped one; empty for none.
         network: which network; see `synthex_ros.learning.networks.registry`.
         whole_frames: train on whole frames, moved a little and never mirrored, instead of crops
             of any orientation: for anatomy, which has a left and right and needs its surroundings.
@@ -76,6 +86,7 @@ class TrainingSettings:
     average_decay: float = 0.998
     heatmap_weight: float = 2.0
     heatmap_sigma_px: float = 7.0
+    position_weight: float = 0.0
     crop_px: int = 256
     strong_probability: float = 0.3
     superpose_probability: float = 0.3
@@ -122,8 +133,14 @@ class Training:
         network = build_network(
             settings.network, len(self.metadata.landmarks), len(self.metadata.classes)
         )
+        self._crops = self._randomized()
         if settings.start_from:
-            network.load_state_dict(load_checkpoint(settings.start_from)['average'])
+            kinds = tracker_networks(len(self.metadata.landmarks), len(self.metadata.classes))
+            network.load_state_dict(
+                start_weights_of(
+                    settings.start_from, kinds, lambda: next(iter(self._loader(0)))[0]
+                )
+            )
         self._state = RunState(
             network, root, settings.learning_rate, settings.weight_decay, settings.average_decay
         )
@@ -159,18 +176,9 @@ class Training:
             progress: called with (epoch, step, loss) every step.
             report: called with the numbers of every finished epoch.
         """
-        placed = WholeFrame if self.settings.whole_frames else Placement
-        randomization = Randomization(
-            placed(self.settings.crop_px),
-            strong_probability=self.settings.strong_probability,
-            superpose_probability=self.settings.superpose_probability,
-        )
-        crops = RandomizedFrames(
-            self._frames, randomization, self.settings.seed, self.settings.heatmap_sigma_px
-        )
         while self.epoch < self.settings.epochs:
             started = time.monotonic()
-            losses = self._train_epoch(crops, progress)
+            losses = self._train_epoch(progress)
             self._state.epoch += 1
             record = {'epoch': self.epoch, 'mask_loss': losses[0], 'heatmap_loss': losses[1]}
             record |= self.validate()
@@ -179,14 +187,27 @@ class Training:
             self._save(record)
             report(record)
 
-    def _train_epoch(
-        self, crops: RandomizedFrames, progress: Callable[[int, int, float], None]
-    ) -> tuple[float, float]:
-        settings, sums = self.settings, np.zeros(2)
-        self.network.train()
-        loader = epoch_loader(
-            crops, settings.seed, self.epoch, settings.batch_size, settings.workers
+    def _randomized(self) -> RandomizedFrames:
+        settings = self.settings
+        placed = WholeFrame if settings.whole_frames else Placement
+        randomization = Randomization(
+            placed(settings.crop_px),
+            strong_probability=settings.strong_probability,
+            superpose_probability=settings.superpose_probability,
         )
+        return RandomizedFrames(
+            self._frames, randomization, settings.seed, settings.heatmap_sigma_px
+        )
+
+    def _loader(self, epoch: int) -> DataLoader:
+        settings = self.settings
+        return epoch_loader(
+            self._crops, settings.seed, epoch, settings.batch_size, settings.workers
+        )
+
+    def _train_epoch(self, progress: Callable[[int, int, float], None]) -> tuple[float, float]:
+        sums, loader = np.zeros(2), self._loader(self.epoch)
+        self.network.train()
         for index, batch in enumerate(loader):
             losses = self._train_step(*batch)
             sums += losses
@@ -206,6 +227,8 @@ class Training:
         sigma = settings.heatmap_sigma_px / HEATMAP_STRIDE
         second = heatmap_loss(heatmaps.float(), target, sigma)
         loss = first + settings.heatmap_weight * second
+        if settings.position_weight:
+            loss = loss + settings.position_weight * position_loss(heatmaps.float(), target)
         self._state.descend(loss, self._rate.at(self._state.step))
         return first.item(), second.item()
 

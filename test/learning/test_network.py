@@ -7,9 +7,15 @@ torch = pytest.importorskip('torch', reason='training needs torch (extra `train`
 
 from synthex_ros.learning.batches import EpochOrder, to_tensors  # noqa: E402
 from synthex_ros.learning.labelled import Labelled  # noqa: E402
-from synthex_ros.learning.losses import correlation, heatmap_loss, mask_loss  # noqa: E402
+from synthex_ros.learning.losses import (  # noqa: E402
+    correlation,
+    heatmap_loss,
+    mask_loss,
+    position_loss,
+)
 from synthex_ros.learning.networks.compact import TrackerNetwork  # noqa: E402
 from synthex_ros.learning.networks.exported import ExportedNetwork  # noqa: E402
+from synthex_ros.learning.networks.quarter import PLAIN, ContrastStem  # noqa: E402
 from synthex_ros.learning.networks.registry import (  # noqa: E402
     HEATMAP_STRIDE,
     build_network,
@@ -171,3 +177,46 @@ def test_every_epoch_takes_every_row_once_in_its_own_order():
         assert sorted(order) == [(epoch, row) for row in range(20)]
     assert [row for _, row in orders[0]] != [row for _, row in orders[1]]
     assert orders[0] == list(EpochOrder(20, seed=1, epoch=0))
+
+
+@pytest.mark.parametrize(
+    ('shift', 'height'), [((0.0, 0.0), 1.0), ((0.5, 0.0), 0.3), ((1.0, -0.7), 1.0)]
+)
+def test_position_loss_is_the_distance_in_cells_whatever_the_height(shift, height):
+    target = _gaussians([(20.0, 14.0), (9.0, 22.0)])
+    found = height * _gaussians([(20.0 + shift[0], 14.0 + shift[1]), (9.0, 22.0)])
+    loss = position_loss(found, target)
+    # The window cuts what lies beyond it: the distance is seen a little short.
+    assert float(loss) == pytest.approx(np.hypot(*shift) / 2, rel=0.35, abs=0.01)
+
+
+def test_position_loss_leaves_out_what_is_not_there_and_pulls_the_peak_in():
+    target = _gaussians([(20.0, 14.0), (9.0, 22.0)])
+    target[0, 1] = 0
+    wrong = _gaussians([(20.6, 14.0), (30.0, 5.0)]).requires_grad_()
+    loss = position_loss(wrong, target)
+    assert 0.2 < loss.item() < 0.7
+    loss.backward()
+    assert wrong.grad[0, 1].abs().max() == 0
+    assert wrong.grad[0, 0, 14, 22] > 0 > wrong.grad[0, 0, 14, 18]
+
+
+def test_contrast_stem_sees_a_device_alike_in_bright_and_dark_parts():
+    torch.manual_seed(1)
+    stem = ContrastStem().eval()
+    level = torch.zeros(1, 1, 128, 256)
+    level[..., 128:] = -3.0
+    image, wire = level.clone(), 0.1 * torch.eye(128)
+    image[0, 0, :, :128] -= wire
+    image[0, 0, :, 128:] -= wire
+    with torch.no_grad():
+        relative = stem(image)[0, PLAIN:] - stem(level)[0, PLAIN:]
+    left, right = relative[:, 10:22, 10:22], relative[:, 10:22, 42:54]
+    torch.testing.assert_close(left, right, atol=0.02 * float(left.abs().max()), rtol=0)
+
+
+def _gaussians(places):
+    """Return maps (1, L, 32, 40) of Gaussians 1.75 cells wide at (column, row)."""
+    v, u = np.mgrid[:32, :40]
+    maps = [np.exp(-((u - x) ** 2 + (v - y) ** 2) / (2 * 1.75**2)) for x, y in places]
+    return torch.tensor(np.array(maps)[None], dtype=torch.float32)

@@ -62,6 +62,7 @@ def test_registered_transunet_has_the_papers_shape():
     assert set(NETWORKS) == {
         'compact',
         'compact_wide',
+        'quarter',
         'transunet',
         'transunet_small',
         'instances',

@@ -6,23 +6,32 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+def convolution(
+    inputs: int, outputs: int, size: int = 3, stride: int = 1, dilation: int = 1
+) -> nn.Sequential:
     """Return a convolution that keeps the size (over `stride`), with normalisation and ReLU."""
+    reach = dilation * (size // 2)
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
+        nn.Conv2d(inputs, outputs, size, stride, reach, dilation, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
 
 
 class Residual(nn.Module):
-    """Two convolutions beside an identity (He et al., CVPR 2016)."""
+    """Two convolutions beside an identity (He et al., CVPR 2016).
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: of input and output.
+        dilation: cells between the cells that a convolution joins.
+    """
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
-        self.first = convolution(channels, channels)
+        self.first = convolution(channels, channels, dilation=dilation)
         self.second = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels)
+            nn.Conv2d(channels, channels, 3, 1, dilation, dilation, bias=False),
+            nn.BatchNorm2d(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:

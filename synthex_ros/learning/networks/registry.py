@@ -8,6 +8,7 @@ from torch import nn
 
 from synthex_ros.learning.networks.compact import WIDE, TrackerNetwork
 from synthex_ros.learning.networks.instances import InstanceNetwork
+from synthex_ros.learning.networks.quarter import QuarterNetwork
 from synthex_ros.learning.networks.transunet import PAPER, SMALL, TransUNet
 
 HEATMAP_STRIDE = 4
@@ -16,6 +17,7 @@ HEATMAP_STRIDE = 4
 NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     'compact': TrackerNetwork,
     'compact_wide': lambda landmarks, classes: TrackerNetwork(landmarks, classes, WIDE),
+    'quarter': QuarterNetwork,
     'transunet': lambda landmarks, classes: TransUNet(landmarks, classes, PAPER),
     'transunet_small': lambda landmarks, classes: TransUNet(landmarks, classes, SMALL),
     'instances': InstanceNetwork,

@@ -3,6 +3,8 @@
 Each takes a normalised image, shape (rows, columns), float32, and a generator, and returns a new
 image of the same shape. Ranges follow Gao et al., Nature Machine Intelligence 5 (2023), Methods;
 those given there in parts of the full range are taken as parts of `RANGE` standard deviations.
+`tone`, `annotate`, `starve` and `open_beam` are not among them: they stand for what chains of
+acquisition and export do to frames.
 """
 
 from __future__ import annotations
@@ -208,6 +210,42 @@ def tone(image: Image, rng: np.random.Generator) -> Image:
     return _same_scale(changed.astype(np.float32, copy=False), image)
 
 
+def starve(image: Image, rng: np.random.Generator) -> Image:
+    """Expose again with few photons, scatter or an offset on top, counted in whole steps.
+
+    The picture is taken for a logarithm of X-rays, of any width. Behind what is dense there are
+    few photons or none: speckle, and contrast that a veil takes away; what is bright stays as it
+    is. That is what a raw frame of a low dose looks like.
+    """
+    unit, _, _ = _to_unit(image)
+    signal = np.exp(np.float32(rng.uniform(1.5, 6.0)) * (np.clip(unit, -0.2, 1.2) - np.float32(1)))
+    if rng.random() < 0.5:
+        signal += np.float32(np.exp(rng.uniform(np.log(0.003), np.log(0.3))))
+    photons = np.float32(np.exp(rng.uniform(np.log(50), np.log(10000)))) * signal
+    photons += np.sqrt(photons) * _normal(rng, image.shape)
+    counts = np.floor(np.maximum(photons, 0))
+    floor = counts.mean() * np.float32(np.exp(rng.uniform(np.log(1 / 200), np.log(1 / 50))))
+    return _same_scale(np.log1p(np.maximum(counts, floor)), image)
+
+
+def open_beam(image: Image, rng: np.random.Generator) -> Image:
+    """Let the patient end in the picture: beyond a smooth edge there is nothing but air.
+
+    Mean and deviation are those of the whole picture then, as a head in a wide field has them:
+    what lies in the patient takes a small part of the range.
+    """
+    rows, columns = image.shape
+    bearing, reach = rng.uniform(0, 2 * np.pi), rng.uniform(-0.3, 0.4)
+    v, u = np.ogrid[:rows, :columns]
+    along = np.cos(bearing) * (u / columns - 0.5) + np.sin(bearing) * (v / rows - 0.5)
+    across = np.cos(bearing) * (v / rows - 0.5) - np.sin(bearing) * (u / columns - 0.5)
+    beyond = along - reach + rng.uniform(0.0, 1.5) * across**2
+    edge = np.clip(beyond / rng.uniform(0.03, 0.4), 0, 1).astype(np.float32)
+    changed = image + np.float32(rng.uniform(1.0, 5.0)) * np.sqrt(edge)
+    mean, deviation = (float(a[0, 0]) for a in cv2.meanStdDev(changed))
+    return (changed - np.float32(mean)) * np.float32(1 / max(deviation, 1e-3))
+
+
 _LETTERS = np.array(list('ABCDEFGHIKLMNOPRSTUVXYZ0123456789./-:  '))
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_PLAIN, cv2.FONT_HERSHEY_DUPLEX)
 
@@ -242,7 +280,9 @@ STRONG: dict[str, Transform] = {
     'multiply': multiply,
     'tone': tone,
     'annotate': annotate,
+    'starve': starve,
+    'open_beam': open_beam,
 }
 
-FAVOURED = {'invert': 2.0, 'tone': 3.0}
+FAVOURED = {'invert': 2.0, 'tone': 3.0, 'starve': 3.0, 'open_beam': 2.0}
 """Strong transforms drawn more often than the others, by how much."""

@@ -99,3 +99,23 @@ def test_writing_covers_little_and_has_one_grey(scene):
         changed = written[written != scene]
         assert changed.size < 0.5 * scene.size
         assert np.unique(changed).size <= 1
+
+
+def test_starved_pictures_are_noisier_where_they_are_darker():
+    """Photons are counted: their share of noise falls with the root of their number."""
+    halves = np.repeat(np.linspace(-1, 1, 64, dtype=np.float32)[None], 64, axis=0)
+    for seed in range(20):
+        starved = STRONG['starve'](halves, np.random.default_rng(seed))
+        around = starved - starved.mean(axis=0)
+        assert around[:, 12:20].std() > 1.3 * around[:, -12:-4].std(), f'seed {seed}'
+
+
+def test_open_beam_leaves_a_part_as_it_was_and_brightens_the_rest(scene):
+    for seed in SEEDS:
+        changed = STRONG['open_beam'](scene, np.random.default_rng(seed))
+        assert changed.mean() == pytest.approx(0, abs=1e-3)
+        assert changed.std() == pytest.approx(1, abs=1e-3)
+        slope = np.diff(scene, axis=1)
+        steep = np.abs(slope) > 0.5
+        ratios = np.diff(changed, axis=1)[steep] / slope[steep]
+        assert np.median(ratios) > 0, f'seed {seed}'

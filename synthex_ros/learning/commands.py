@@ -60,6 +60,15 @@ def _add_export(subparsers) -> None:
     export.add_argument('model', type=Path, nargs='?', help='ONNX file to write')
     export.add_argument('--out', type=Path, default=Path('models/cm_tracker.onnx'))
     export.add_argument('--test', type=Path, help='held-out frames to score the model on')
+    export.add_argument(
+        '--empty', type=Path, help='frames without a device, to choose by when one is claimed'
+    )
+    export.add_argument(
+        '--false-alarms',
+        type=float,
+        default=0.01,
+        help='greatest share of --empty that claims one',
+    )
     export.add_argument('--made-by', action='append', default=[], help='command for the manifest')
     export.set_defaults(handler=run_export)
 
@@ -147,7 +156,13 @@ def run_export(args: argparse.Namespace) -> int:
     command = shlex.join(['synthex', *sys.argv[1:]])
     run, target = args.checkpoint, args.model or args.out
     checkpoint = run / 'best.pt' if run.is_dir() else run
-    manifest = exporter(checkpoint)(checkpoint, target, args.test, [*args.made_by, command])
+    chosen = {}
+    if args.empty is not None:
+        chosen = {'empty': args.empty, 'false_alarms': args.false_alarms}
+    commands = [*args.made_by, command]
+    manifest = exporter(checkpoint, bool(chosen))(
+        checkpoint, target, args.test, commands, **chosen
+    )
     console = Console()
     for part in ('validation', 'test', 'inference_ms'):
         if part in manifest:

@@ -25,8 +25,10 @@ from synthex_ros.learning.manifest import (
 from synthex_ros.learning.measure import Summary, score_frames, summarise
 from synthex_ros.learning.networks.exported import ExportedNetwork
 from synthex_ros.learning.networks.registry import build_network
+from synthex_ros.learning.operating_point import operating_point
 from synthex_ros.learning.run_state import load_checkpoint
 from synthex_ros.learning.training import TrainingSettings, make_metadata, predictor
+from synthex_ros.tracking.mask_parts import without_weak_parts
 from synthex_ros.tracking.metadata import KEY, ModelMetadata
 from synthex_ros.tracking.model import TrackerModel
 
@@ -126,7 +128,8 @@ def difference(network: nn.Module, model: TrackerModel, counts: Iterable[np.ndar
     worst = 0.0
     for image in counts:
         ours, theirs = infer(image), model.infer(image)
-        for a, b in ((ours.classes, theirs.classes), (ours.heatmaps, theirs.heatmaps)):
+        classes = without_weak_parts(ours.classes, model.metadata.least_mask_px)
+        for a, b in ((classes, theirs.classes), (ours.heatmaps, theirs.heatmaps)):
             worst = max(worst, float(np.max(np.abs(a - b))))
     return worst
 
@@ -136,6 +139,8 @@ def export(
     path: str | Path,
     test: str | Path | None = None,
     commands: Sequence[str] = (),
+    empty: str | Path | None = None,
+    false_alarms: float = 0.01,
 ) -> dict[str, Any]:
     """Write the ONNX file and its manifest (same name, .json); return the manifest.
 
@@ -144,6 +149,9 @@ def export(
         path: where the ONNX file goes.
         test: folder of held-out frames to score the file on.
         commands: command lines that made the model, for the manifest.
+        empty: folder whose frames without a device say how sure the model must be before it
+            claims one; neither for training nor for the test. Default: it claims what it sees.
+        false_alarms: greatest share of them in which it does.
 
     Raises:
         FileNotFoundError: checkpoint or data are missing.
@@ -151,6 +159,9 @@ def export(
     """
     state, path = load_checkpoint(checkpoint), Path(path)
     network, metadata = restore(state)
+    if empty is not None:
+        infer = predictor(network, metadata.overlapping)
+        metadata = operating_point(infer, metadata, FrameSet(empty), false_alarms)
     write_onnx(network, metadata, path)
     model = TrackerModel(path, threads=2)
     used = state['settings']
@@ -169,6 +180,8 @@ def export(
         'training_seconds': round(state['seconds']),
         'validation': state['validation'],
         'onnx_difference': worst,
+        'least_peak': metadata.least_peak,
+        'least_mask_px': metadata.least_mask_px,
         'inference_ms': {str(n): inference_ms(path, n, samples[0]) for n in (1, 2)},
     }
     if test is not None:

@@ -36,17 +36,27 @@ def load_recipe(path: str | Path | None) -> Recipe:
     return load_settings(TrainingSettings, path), tracker_line, Training
 
 
-def exporter(checkpoint: str | Path) -> Callable[..., dict[str, Any]]:
+def exporter(checkpoint: str | Path, chosen: bool = False) -> Callable[..., dict[str, Any]]:
     """Return what writes the model file of a checkpoint.
+
+    Args:
+        checkpoint: of a training run.
+        chosen: frames without a device are to say when one is claimed.
 
     Raises:
         FileNotFoundError: there is none.
+        ValueError: the model is not chosen so.
     """
     from synthex_ros.learning.export import export
     from synthex_ros.learning.object_export import export_objects
     from synthex_ros.learning.run_state import load_checkpoint
 
     named = load_checkpoint(checkpoint)['settings'].get('network')
+    if named == OBJECTS and chosen:
+        raise ValueError(
+            'frames without a device (--empty) are for trackers; an object is claimed from '
+            "min_score of the model's metadata on"
+        )
     return export_objects if named == OBJECTS else export
 
 

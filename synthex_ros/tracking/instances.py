@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.tracking.landmarks import MINIMUM_PEAK, Landmark, cell_to_pixel, locate
+from synthex_ros.tracking.landmarks import Landmark, cell_to_pixel, locate
 from synthex_ros.tracking.metadata import ModelMetadata, ModelMismatch
 from synthex_ros.tracking.model import Prediction
 
@@ -87,7 +87,7 @@ def _peaks(
     order = np.argsort(-heatmap[rows, columns], kind='stable')
     found = []
     for row, column in zip(rows[order], columns[order], strict=True):
-        x, y, score = locate(heatmap, sigma, (float(column), float(row)))
+        x, y, score, _ = locate(heatmap, sigma, (float(column), float(row)))
         if score > 0:
             found.append((x, y, float(heatmap[row, column])))
     return found
@@ -114,7 +114,7 @@ def _shared_landmarks(
     columns: list[list[Landmark]] = []
     for name, heatmap in zip(metadata.landmarks, prediction.heatmaps, strict=True):
         own = [Landmark(name, float('nan'), float('nan'), 0.0) for _ in centres]
-        for x, y, _ in _peaks(heatmap, sigma, max(min_score, MINIMUM_PEAK)):
+        for x, y, _ in _peaks(heatmap, sigma, max(min_score, metadata.least_peak)):
             score = locate(heatmap, sigma, (x, y))[2]
             point = np.array([cell_to_pixel(x, stride), cell_to_pixel(y, stride)])
             cell = np.clip([round(y), round(x)], 0, np.array(heatmap.shape) - 1)

@@ -16,13 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.tracking.metadata import ModelMetadata
+from synthex_ros.tracking.metadata import LEAST_PEAK, ModelMetadata
 
 NCC_GATE = 0.9
 """Score above which a landmark counts as found where networks are compared (SyntheX)."""
-
-MINIMUM_PEAK = 0.1
-"""Fitted peaks below this part of a full Gaussian are no landmark, whatever their shape."""
 
 FIT_RADIUS_SIGMA = 2.0
 SCORE_RADIUS_SIGMA = 5.0
@@ -48,13 +45,16 @@ class Landmark:
         name: landmark name.
         u: column [input px], sub-pixel, pixel centres at integers.
         v: row [input px].
-        score: NCC with the template, -1..1; 0 where the map has no peak.
+        score: NCC with the template, -1..1; 0 where the map has no peak of the height that the
+            model asks for.
+        height: of the peak, part of a full Gaussian: about how probable the landmark is.
     """
 
     name: str
     u: float
     v: float
     score: float
+    height: float = float('nan')
 
 
 def cell_to_pixel(cell: NDArray | float, stride: int):
@@ -90,9 +90,9 @@ def decode(
     starts = _choose([_peaks(heatmap, sigma, support) for heatmap in heatmaps], reach)
     found = []
     for name, heatmap, start in zip(metadata.landmarks, heatmaps, starts, strict=True):
-        column, row, score = locate(heatmap, sigma, start)
+        column, row, score, height = locate(heatmap, sigma, start, metadata.least_peak)
         u, v = (cell_to_pixel(cell, metadata.heatmap_stride) for cell in (column, row))
-        found.append(Landmark(name, u, v, score))
+        found.append(Landmark(name, u, v, score, height))
     return found
 
 
@@ -140,7 +140,7 @@ def _choose(
     if len(peaks) > JOINT_LANDMARKS or _within(strongest, reach):
         return [peak[1:] for peak in strongest]
     # The matched filter halves the peak of a Gaussian of its own width.
-    clear = [[peak for peak in found if peak[0] > MINIMUM_PEAK / 2] for found in peaks]
+    clear = [[peak for peak in found if peak[0] > LEAST_PEAK / 2] for found in peaks]
     choices = itertools.product(*([*found, None] for found in clear))
     allowed = [c for c in choices if _within([peak for peak in c if peak], reach)]
     best = max(allowed, key=lambda choice: sum(peak[0] for peak in choice if peak))
@@ -157,20 +157,23 @@ def _within(choice: Sequence[tuple[float, float, float]], reach: float) -> bool:
 
 
 def locate(
-    heatmap: NDArray[np.float32], sigma: float, start: tuple[float, float] | None = None
-) -> tuple[float, float, float]:
-    """Return (column, row, score) of a Gaussian of a map.
+    heatmap: NDArray[np.float32],
+    sigma: float,
+    start: tuple[float, float] | None = None,
+    least_peak: float = LEAST_PEAK,
+) -> tuple[float, float, float, float]:
+    """Return (column, row, score, height) of a Gaussian of a map.
 
     Args:
         heatmap: shape (rows, columns), float32.
         sigma: standard deviation of the Gaussian [cells].
         start: (column, row) of its peak; default: the strongest.
+        least_peak: the score is 0 where the peak is not higher, whatever its shape.
     """
     column, row = start or _peaks(heatmap, sigma)[0][1:]
     peak, x, y = _fit(heatmap, column, row, sigma)
-    if not peak > MINIMUM_PEAK:
-        return x, y, 0.0
-    return x, y, _score(heatmap, x, y, sigma)
+    score = _score(heatmap, x, y, sigma) if peak > least_peak else 0.0
+    return x, y, score, peak
 
 
 def _patch(heatmap: NDArray, x: float, y: float, radius: float):

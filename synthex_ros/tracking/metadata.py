@@ -10,6 +10,9 @@ from typing import Any
 KEY = 'synthex'
 FORMAT = 1
 NORMALISATION = 'zscore_log'
+LEAST_PEAK = 0.1
+"""Part of a full Gaussian that a peak must reach where a model says nothing else."""
+
 _REMEDY = 'export the model again with `synthex export` of this version'
 
 
@@ -42,6 +45,8 @@ class ModelMetadata:
         votes_name: output of vectors to the instance's centre [px], shape (1, 2, ...).
         overlapping: classes share pixels, each with a probability of its own; the background's is
             1 minus the greatest of them. Otherwise all probabilities of a pixel add up to 1.
+        least_peak: peaks below this part of a full Gaussian are no landmark.
+        least_mask_px: connected pixels of a device whose probabilities add up to less are none.
     """
 
     version: str
@@ -61,6 +66,8 @@ class ModelMetadata:
     centres_name: str = ''
     votes_name: str = ''
     overlapping: bool = False
+    least_peak: float = LEAST_PEAK
+    least_mask_px: float = 0.0
 
     def __post_init__(self):
         rows, columns = self.input_shape[2:]
@@ -83,6 +90,11 @@ class ModelMetadata:
             raise ModelMismatch(
                 'pixel_pitch_mm and heatmap_sigma_px must be positive, got '
                 f'{self.pixel_pitch_mm:g} and {self.heatmap_sigma_px:g}; {_REMEDY}'
+            )
+        if not (0 < self.least_peak < 1 and self.least_mask_px >= 0):
+            raise ModelMismatch(
+                'least_peak must be in (0, 1) and least_mask_px 0 or more, got '
+                f'{self.least_peak:g} and {self.least_mask_px:g}; {_REMEDY}'
             )
         if len(self.classes) < 2 or self.classes[0] != 'background' or not self.landmarks:
             raise ModelMismatch(
@@ -129,6 +141,8 @@ class ModelMetadata:
                 'heatmap_stride': self.heatmap_stride,
                 'mask_stride': self.mask_stride,
                 'max_separation_px': self.max_separation_px,
+                'least_peak': self.least_peak,
+                'least_mask_px': self.least_mask_px,
                 'training': dict(self.training),
                 'licence': self.licence,
             }
@@ -182,6 +196,8 @@ class ModelMetadata:
             heatmap_stride=int(data['heatmap_stride']),
             mask_stride=int(data['mask_stride']),
             max_separation_px=_optional(data.get('max_separation_px')),
+            least_peak=float(data.get('least_peak', LEAST_PEAK)),
+            least_mask_px=float(data.get('least_mask_px', 0.0)),
             training=data['training'],
             licence=str(data['licence']),
             centres_name=str(outputs.get('centres', '')),

@@ -12,6 +12,7 @@ import onnxruntime as ort
 from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.geometry import ProjectionGeometry
+from synthex_ros.tracking.mask_parts import without_weak_parts
 from synthex_ros.tracking.metadata import ModelMetadata, ModelMismatch
 from synthex_ros.tracking.region import GRID_PX, Region
 
@@ -277,6 +278,8 @@ class TrackerModel:
         classes = outputs[meta.mask_name][0]
         if meta.mask_stride > 1:
             classes = np.stack([cv2.resize(c, (shape[1], shape[0])) for c in classes])
+        if meta.least_mask_px:
+            classes = without_weak_parts(classes, meta.least_mask_px)
         if not meta.several_devices:
             return Prediction(classes, outputs[meta.heatmaps_name][0])
         centres, votes = outputs[meta.centres_name][0, 0], outputs[meta.votes_name][0]

@@ -293,6 +293,8 @@ def test_curves_of_a_run_are_drawn(run):
 def test_run_is_exported_with_metadata_and_manifest(run, folder, tmp_path):
     path = tmp_path / 'objects.onnx'
     assert exporter(run / 'best.pt') is export_objects
+    with pytest.raises(ValueError, match=r'--empty\) are for trackers'):
+        exporter(run / 'best.pt', chosen=True)
     manifest = exporter(run / 'best.pt')(run / 'best.pt', path, folder, ['made by a test'])
     assert manifest['onnx_difference'] < 1e-3
     assert manifest['test']['objects'] == 5

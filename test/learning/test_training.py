@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='training needs torch (extra `train`)')
 onnx = pytest.importorskip('onnx', reason='export needs onnx (extra `train`)')
 
+from synthex_ros.learning import operating_point  # noqa: E402
 from synthex_ros.learning.batches import RandomizedFrames, epoch_loader  # noqa: E402
 from synthex_ros.learning.curves import draw_history, read_history  # noqa: E402
 from synthex_ros.learning.dataset import FrameSet  # noqa: E402
@@ -187,3 +188,24 @@ def test_training_and_validation_never_share_views(settings):
     shared = TrainingSettings(**{**settings.__dict__, 'validation': settings.train})
     with pytest.raises(ValueError, match='both made with seed 28 and share their views'):
         Training(shared, settings.train)
+
+
+def test_lines_of_a_device_are_in_the_file_and_told_in_the_manifest(
+    run, frames_root, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(operating_point, 'FEWEST', 2)
+    path = tmp_path / 'sure.onnx'
+    manifest = export(run[0] / 'best.pt', path, empty=frames_root, false_alarms=0.0)
+    model = TrackerModel(path)
+    assert manifest['least_mask_px'] == model.metadata.least_mask_px
+    assert manifest['least_peak'] == model.metadata.least_peak >= 0.1
+    frames = FrameSet(frames_root)
+    for row in range(len(frames)):
+        if not frames.shows_device(row):
+            assert model.infer(frames.counts(row)).mask.max() <= 0.5
+
+
+def test_lines_are_not_chosen_by_too_few_frames(run, frames_root, tmp_path):
+    with pytest.raises(ValueError, match='frames without a device, at least 50 are needed'):
+        export(run[0] / 'best.pt', tmp_path / 'sure.onnx', empty=frames_root)
+    assert not list(tmp_path.iterdir())

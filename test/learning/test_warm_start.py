@@ -7,12 +7,13 @@ torch = pytest.importorskip('torch', reason='training needs torch (extra `train`
 
 from torch import nn  # noqa: E402
 
-from synthex_ros.learning.export import write_onnx  # noqa: E402
+from synthex_ros.learning.export import write_graph, write_onnx  # noqa: E402
 from synthex_ros.learning.networks.compact import TrackerNetwork  # noqa: E402
-from synthex_ros.learning.networks.objects import ObjectNetwork  # noqa: E402
+from synthex_ros.learning.networks.objects import ExportedObjects, ObjectNetwork  # noqa: E402
 from synthex_ros.learning.networks.registry import build_network  # noqa: E402
 from synthex_ros.learning.warm_start import start_weights_of, tracker_networks  # noqa: E402
 from synthex_ros.tracking.metadata import ModelMismatch  # noqa: E402
+from synthex_ros.tracking.objects import ObjectMetadata  # noqa: E402
 
 from .metadata import cm_metadata  # noqa: E402
 
@@ -89,3 +90,17 @@ def test_network_of_more_channels_is_passed_over_for_one_that_fits(tmp_path):
     torch.testing.assert_close(
         state['heatmaps.1.weight'], network.state_dict()['heatmaps.1.weight']
     )
+
+
+def test_network_for_foreign_objects_goes_on_from_its_file(tmp_path):
+    torch.manual_seed(2)
+    network = ObjectNetwork().eval()
+    metadata = ObjectMetadata('1', 0.582, (64, 64), ('background', 'foreign_object'))
+    write_graph(ExportedObjects(network).eval(), metadata, tmp_path / 'objects.onnx', True)
+    images = IMAGES.repeat(1, 2, 1, 1)
+    again = ObjectNetwork()
+    kinds = ObjectNetwork(), TrackerNetwork()
+    again.load_state_dict(start_weights_of(tmp_path / 'objects.onnx', kinds, lambda: images))
+    with torch.no_grad():
+        for ours, theirs in zip(again.eval()(images), network(images), strict=True):
+            torch.testing.assert_close(ours, theirs, **CLOSE)

@@ -73,11 +73,11 @@ def _fill(network: nn.Module, graph: Any, image: Tensor) -> bool:
 
     Convolutions are told by their order, everything else by its name.
     """
-    stored = {item.name: torch.tensor(numpy_helper.to_array(item)) for item in graph.initializer}
+    stored = _stored(graph)
     nodes = [[*node.input] for node in graph.node if node.op_type == 'Conv']
     layers = _layers_in_order(network.eval(), image)
     own, filled = network.state_dict(), {}
-    if len(nodes) != len(layers):
+    if len(nodes) != len(layers) or any(set(node[1:]) - set(stored) for node in nodes):
         return False
     for (_, weight, *bias), (conv, norm) in zip(nodes, layers, strict=True):
         filled[f'{conv}.weight'] = stored[weight]
@@ -98,6 +98,15 @@ def _fill(network: nn.Module, graph: Any, image: Tensor) -> bool:
         return False
     network.load_state_dict({name: filled.get(name, own[name]) for name in own})
     return True
+
+
+def _stored(graph: Any) -> Weights:
+    """Return the tensors of a graph by name, equal ones, which it keeps once, by every name."""
+    stored = {item.name: torch.tensor(numpy_helper.to_array(item)) for item in graph.initializer}
+    for node in graph.node:
+        if node.op_type == 'Identity' and node.input[0] in stored:
+            stored[node.output[0]] = stored[node.input[0]]
+    return stored
 
 
 def _identity(norm: str, own: Weights, bias: Tensor) -> Weights:

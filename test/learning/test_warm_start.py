@@ -11,6 +11,7 @@ from synthex_ros.learning.export import write_graph, write_onnx  # noqa: E402
 from synthex_ros.learning.networks.compact import TrackerNetwork  # noqa: E402
 from synthex_ros.learning.networks.objects import ExportedObjects, ObjectNetwork  # noqa: E402
 from synthex_ros.learning.networks.registry import build_network  # noqa: E402
+from synthex_ros.learning.quantize import to_int8  # noqa: E402
 from synthex_ros.learning.warm_start import start_weights_of, tracker_networks  # noqa: E402
 from synthex_ros.tracking.metadata import ModelMismatch  # noqa: E402
 from synthex_ros.tracking.objects import ObjectMetadata  # noqa: E402
@@ -73,6 +74,15 @@ def test_model_of_other_landmarks_is_refused(tmp_path):
     write_onnx(learnt('compact'), cm_metadata(64), tmp_path / 'model.onnx')
     with pytest.raises(ModelMismatch, match=r'holds no network of the kinds .*TrackerNetwork'):
         start_weights_of(tmp_path / 'model.onnx', tracker_networks(3, 2), lambda: IMAGES)
+
+
+def test_quantised_model_is_refused(tmp_path):
+    write_onnx(learnt('compact'), cm_metadata(64), tmp_path / 'model.onnx')
+    rng = np.random.default_rng(1)
+    counts = [rng.integers(500, 3000, (64, 64)).astype(np.uint16) for _ in range(2)]
+    to_int8(tmp_path / 'model.onnx', tmp_path / 'int8.onnx', counts)
+    with pytest.raises(ModelMismatch, match='holds no network of the kinds'):
+        start_weights_of(tmp_path / 'int8.onnx', tracker_networks(2, 2), lambda: IMAGES)
 
 
 def test_file_that_is_no_model_is_refused(tmp_path):

@@ -1,6 +1,16 @@
 """Fixtures that more than one graph test uses."""
 
+from contextlib import ExitStack
+
 import pytest
+
+
+@pytest.fixture
+def free_domain():
+    """Give the number of a domain that no other test has, another one with every call."""
+    domain_coordinator = pytest.importorskip('domain_coordinator')
+    with ExitStack() as held:
+        yield lambda: held.enter_context(domain_coordinator.domain_id())
 
 
 @pytest.fixture

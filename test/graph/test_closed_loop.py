@@ -1,7 +1,6 @@
 """The whole loop in four processes: it reaches, it repeats to the byte, it survives kills."""
 
 import os
-import random
 import signal
 import time
 
@@ -112,11 +111,13 @@ TARGETS = ([0.010, 0.0, 0.012], [-0.012, 0.0, -0.006])
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize('victim', ['tracker', 'control', 'recorder'])
-def test_killed_node_leaves_the_device_at_rest_and_the_loop_recovers(victim, tmp_path):
+def test_killed_node_leaves_the_device_at_rest_and_the_loop_recovers(
+    victim, tmp_path, free_domain
+):
     overrides = [*SMALL, 'time_mode:=real_time', f'bag_dir:={tmp_path / "bag"}', 'record:=true']
     respawn = f'respawn:=[{victim}]'
     scenario = load_scenario('chest_cm.yaml', [*overrides, respawn])
-    with Graph(scenario.nodes(), random.randint(1, 100)) as graph:
+    with Graph(scenario.nodes(), free_domain()) as graph:
         graph.wait_active(200.0)
         watcher = Watcher(graph.domain_id)
         try:

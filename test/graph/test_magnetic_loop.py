@@ -1,6 +1,5 @@
 """A guidewire in four processes over DDS: the loop closes, silence and bad commands are safe."""
 
-import random
 import time
 
 import numpy as np
@@ -88,13 +87,13 @@ class Watcher:
 
 
 @pytest.fixture
-def running():
+def running(free_domain):
     """Start a scenario of a device with a watcher beside it."""
     opened = []
 
     def start(*overrides):
         scenario = load_scenario('chest_cm.yaml', [*SMALL, *overrides])
-        graph = Graph(scenario.nodes(), random.randint(1, 100))
+        graph = Graph(scenario.nodes(), free_domain())
         graph.__enter__()
         opened.append(graph)
         graph.wait_active(200.0)

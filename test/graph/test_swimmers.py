@@ -1,6 +1,5 @@
 """Droplet and soft robot over DDS, in lockstep: they hold against flow, and fail safely."""
 
-import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,7 +134,7 @@ def where(scenario, room_m):
 
 
 @pytest.fixture
-def play():
+def play(free_domain):
     """Run a scenario with goals for a simulated time; return what was seen of it."""
     opened = []
 
@@ -146,7 +145,7 @@ def play():
         start, upstream = where(scenario, room_m)
         goals = tuple(Goal(time_s, start + step * upstream) for time_s, step in steps_m)
         task = Task('test', '', duration_s, targets=goals)
-        graph = Graph(scenario.nodes(), random.randint(1, 100))
+        graph = Graph(scenario.nodes(), free_domain())
         graph.__enter__()
         opened.append(lambda: graph.__exit__(None, None, None))
         graph.wait_active(200.0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.validation.gvxr_paths import LONGEST_EDGE_M, paths_m
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
-from synthex_ros.devices.continuum.mesh import SECTORS, bent_tube, ring_radii
+from synthex_ros.devices.continuum.mesh import SECTORS, bent_tube, ring_radii, shorter_tubes
 from synthex_ros.geometry import ProjectionGeometry, invert_pose, transform_points
 from synthex_ros.learning.sampling import DeviceSample, SceneSampling, ViewSample, draw_device
 
@@ -47,10 +47,12 @@ class DevicePaths:
     Attributes:
         path_m: through tube and shaft [m], shape (FINE rows, FINE columns), float32.
         mask: pixels of the detector at least half covered by the notched tube, uint8.
+        moved_m: the same as `path_m` with the base, then with the tip, a notch further in [m].
     """
 
     path_m: NDArray[np.float32]
     mask: NDArray[np.uint8]
+    moved_m: tuple[NDArray[np.float32], ...] = ()
 
 
 def place_device(
@@ -137,22 +139,23 @@ def device_paths(
     rows, columns = geometry.shape_px
     meshes = []
     for device in devices:
-        tube = bent_tube(kinematics, device.sample.notch_angles)
+        angles = device.sample.notch_angles
+        tubes = (bent_tube(kinematics, angles), *shorter_tubes(kinematics, angles))
         straight = shaft(kinematics.parameters, device.shaft_m)
-        for vertices, faces in (
-            (tube.vertices_m, tube.faces),
-            (straight.vertices, straight.faces),
-        ):
+        parts = [(straight.vertices, straight.faces)]
+        for vertices, faces in parts + [(tube.vertices_m, tube.faces) for tube in tubes]:
             posed = transform_points(device.source_from_cm, vertices)
             meshes.append(trimesh.Trimesh(posed, faces, process=False))
     images = paths_m(meshes, geometry.resized((FINE * rows, FINE * columns)))
-    return [
-        _device_paths(tube, rest) for tube, rest in zip(images[::2], images[1::2], strict=True)
-    ]
+    each = len(images) // len(devices)
+    return [_device_paths(*images[k : k + each]) for k in range(0, len(images), each)]
 
 
-def _device_paths(tube_m: NDArray, shaft_m: NDArray) -> DevicePaths:
+def _device_paths(shaft_m: NDArray, tube_m: NDArray, *moved_m: NDArray) -> DevicePaths:
     rows, columns = (n // FINE for n in tube_m.shape)
     covered = (tube_m > 0).reshape(rows, FINE, columns, FINE).mean(axis=(1, 3))
-    path = np.maximum(tube_m, 0) + np.maximum(shaft_m, 0)
-    return DevicePaths(path.astype(np.float32), (covered >= _WHOLE).astype(np.uint8))
+    path, *moved = (
+        (np.maximum(tube, 0) + np.maximum(shaft_m, 0)).astype(np.float32)
+        for tube in (tube_m, *moved_m)
+    )
+    return DevicePaths(path, (covered >= _WHOLE).astype(np.uint8), tuple(moved))

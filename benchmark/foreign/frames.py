@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from benchmark.foreign.device import DevicePaths, PlacedDevice, device_paths, place_device
 from benchmark.foreign.exports import EXPORTS, Export, exported
-from benchmark.foreign.panel import Beam, Exposure, System, draw_system, read_out, with_scatter
+from benchmark.foreign.panel import (
+    Beam,
+    Exposure,
+    System,
+    draw_system,
+    read_out,
+    shadow_between,
+    with_scatter,
+)
 from benchmark.foreign.patient import ForeignPatient
 from synthex_ros import __version__
 from synthex_ros.anatomy import load_volume
@@ -139,10 +147,17 @@ class ForeignFrames:
         geometry, system = view.seen.view.geometry, view.system
         pitch_mm = geometry.pixel_pitch_m[0] * 1e3
         without = with_scatter(view.empty, system, pitch_mm)
-        exposure = without
+        exposure, ratios = without, np.zeros(0)
         if paths is not None:
-            behind = view.beam.exposure(view.area_density_g_cm2, paths.path_m)
-            exposure = with_scatter(behind, system, pitch_mm)
+
+            def behind(path_m: NDArray[np.float32]) -> Exposure:
+                primary = view.beam.exposure(view.area_density_g_cm2, path_m)
+                return with_scatter(primary, system, pitch_mm)
+
+            exposure = behind(paths.path_m)
+            ratios = np.array(
+                [shadow_between(exposure, behind(m), system).snr() for m in paths.moved_m]
+            )
         counts = read_out(exposure, system, pitch_mm, plan.rng)
         name = self.export_name(plan.index)
         export = exported(counts, system.bits, pitch_mm, name, plan.rng)
@@ -150,7 +165,7 @@ class ForeignFrames:
         annotations = []
         if paths is not None and plan.device is not None:
             contrast = 1 - exposure.energy_kev / without.energy_kev
-            annotations = self._annotations(plan, export, paths.mask, contrast, image)
+            annotations = self._annotations(plan, export, paths.mask, contrast, ratios, image)
         return {'image': image, 'annotations': annotations}, export.pixels()
 
     def _image(self, plan: _Plan, view: _View, export: Export, name: str) -> dict[str, Any]:
@@ -177,6 +192,7 @@ class ForeignFrames:
         export: Export,
         mask: NDArray[np.uint8],
         contrast: NDArray,
+        ratios: NDArray,
         image: dict[str, Any],
     ) -> list[dict[str, Any]]:
         """Return the annotation of the device, or none where nothing of it is seen."""
@@ -197,6 +213,7 @@ class ForeignFrames:
             shown.shape,
             self.sampling.landmark_margin_px,
             (at_landmarks >= self.sampling.least_contrast)
+            & (ratios >= self.sampling.least_landmark_snr)
             & _inside(export.shutter, points, self.sampling.landmark_margin_px),
         )
         return [
@@ -206,6 +223,7 @@ class ForeignFrames:
                 keypoints,
                 contrast=round(float(np.median(contrast[mask > 0])), 5),
                 keypoint_contrast=[round(float(value), 5) for value in at_landmarks],
+                keypoint_snr=[round(float(value), 3) for value in ratios],
                 world_from_device_base=sample.world_from_device_base.tolist(),
                 roll_rad=sample.roll,
                 control_rad=sample.control_rad.tolist(),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.foreign.patient import TISSUES
 from benchmark.foreign.tube import mass_attenuation_cm2_g, tube_spectrum
+from synthex_ros.learning.visibility import Shadow
 
 Image = NDArray[np.float32]
 
@@ -19,6 +20,7 @@ SCREENS = {'Gadolinium Oxysulfide': (0.07, 0.14), 'Cesium Iodide': (0.10, 0.18)}
 
 _SCATTER_SHRINK = 8
 _CM_OF_M = 100.0
+_ROUNDING = 1 / 12
 
 
 @dataclass(frozen=True)
@@ -184,15 +186,42 @@ def read_out(
         pixel_pitch_mm: of the detector.
         rng: source of the noise.
     """
-    dose = system.quanta / float(np.median(exposure.quanta))
+    dose, gain = _dose_and_gain(exposure, system)
     caught = rng.poisson(exposure.quanta * dose).astype(np.float32)
     light = spread(caught * (exposure.energy_kev / exposure.quanta), system, pixel_pitch_mm)
     light *= _shading(light.shape, system)
     full = 2**system.bits - 1
-    gain = system.median_share * full / (float(np.median(exposure.energy_kev)) * dose)
     counts = system.offset_counts + gain * light
     counts += system.noise_counts * rng.standard_normal(light.shape, dtype=np.float32)
     return np.clip(np.rint(counts), 0, full).astype(np.uint16)
+
+
+def _dose_and_gain(exposure: Exposure, system: System) -> tuple[float, float]:
+    """Return quanta per quantum of the bare beam, and counts per keV of light."""
+    dose = system.quanta / float(np.median(exposure.quanta))
+    median = system.median_share * (2**system.bits - 1)
+    return dose, median / (float(np.median(exposure.energy_kev)) * dose)
+
+
+def shadow_between(exposure: Exposure, other: Exposure, system: System) -> Shadow:
+    """Return how one exposure differs from another in the noise of the first.
+
+    The spread of light takes nothing from it (`synthex_ros.learning.visibility`), what is above
+    full scale shows nothing, and what an export takes away afterwards is not counted.
+
+    Args:
+        exposure: as it is read out, scatter included.
+        other: what it could be mistaken for.
+        system: of the view.
+    """
+    dose, gain = _dose_and_gain(exposure, system)
+    full_kev = (2**system.bits - 1 - system.offset_counts) / gain
+    here, there = (
+        np.minimum(image.energy_kev.astype(float) * dose, full_kev) for image in (exposure, other)
+    )
+    quantum = dose * exposure.energy_kev.astype(float) ** 2 / exposure.quanta
+    readout = (system.noise_counts**2 + _ROUNDING) / gain**2
+    return Shadow((there - here).ravel(), quantum.ravel(), readout)
 
 
 def spread(light: Image, system: System, pixel_pitch_mm: float) -> Image:

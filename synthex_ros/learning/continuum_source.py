@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from synthex_ros.bodies import Body
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
-from synthex_ros.devices.continuum.mesh import continuum_bodies
+from synthex_ros.devices.continuum.mesh import continuum_bodies, shorter_tubes
 from synthex_ros.devices.continuum.parameters import LANDMARK_NAMES
 from synthex_ros.learning.sampling import SceneSampling, draw_device
 from synthex_ros.learning.shown_device import ShownDevice, category_of
@@ -29,8 +33,9 @@ class ContinuumSource:
         pose = sample.world_from_device_base
         base, tip = sample.landmarks_world_m
         share = np.linspace(0, 1, _CENTERLINE_POINTS)[:, None]
+        bodies = continuum_bodies(self._kinematics, sample.notch_angles, 0.0, sample.roll, pose)
         return ShownDevice(
-            continuum_bodies(self._kinematics, sample.notch_angles, 0.0, sample.roll, pose),
+            bodies,
             sample.landmarks_world_m,
             base + share * (tip - base),
             {
@@ -38,4 +43,9 @@ class ContinuumSource:
                 'roll_rad': sample.roll,
                 'control_rad': sample.control_rad.tolist(),
             },
+            [[tube, bodies[1]] for tube in self._moved(bodies[0], sample.notch_angles)],
         )
+
+    def _moved(self, tube: Body, notch_angles: NDArray[np.float64]) -> list[Body]:
+        """Return the tube with its base, then with its tip, a notch further in [m]."""
+        return [replace(tube, mesh=mesh) for mesh in shorter_tubes(self._kinematics, notch_angles)]

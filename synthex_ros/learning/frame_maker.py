@@ -12,7 +12,8 @@ from synthex_ros.bodies import Body
 from synthex_ros.geometry import make_pose
 from synthex_ros.learning.anatomies import draw_anatomy
 from synthex_ros.learning.anatomy_source import AnatomySource
-from synthex_ros.learning.coco import annotation_of, segmentation
+from synthex_ros.learning.coco import segmentation
+from synthex_ros.learning.device_labels import device_annotation
 from synthex_ros.learning.device_sources import device_source
 from synthex_ros.learning.distractors import ForeignObject, draw_objects
 from synthex_ros.learning.image_description import describe_image
@@ -22,7 +23,7 @@ from synthex_ros.learning.object_source import ObjectSource
 from synthex_ros.learning.sampling import SceneSampling, draw_view, frame_rng, view_rng
 from synthex_ros.learning.shown_device import NO_DEVICE, ShownDevice
 from synthex_ros.learning.sites import find_sites
-from synthex_ros.learning.truth import keypoints_of, local_contrast, open_mask
+from synthex_ros.learning.truth import open_mask
 from synthex_ros.learning.view_setup import Patient, ViewSetup
 from synthex_ros.xray.radiograph import Radiograph
 from synthex_ros.xray.realism import realism
@@ -174,28 +175,9 @@ class FrameMaker:
         mask = open_mask(radiograph.mask, setup.field_px)
         if not (shown and mask.any()):
             return Frame(radiograph.counts, mask, image, [])
-        seen = setup.seen
-        points = seen.view.project(device.landmarks_world_m)
-        depth = seen.view.to_source(device.landmarks_world_m)[:, 2]
+        depth = setup.seen.view.to_source(device.landmarks_world_m)[:, 2]
         image['source_to_object_mm'] = float(depth.mean() * 1e3)
-        contrast = self._contrast(setup, device.bodies, objects)
-        at_landmarks = local_contrast(contrast, mask, points)
-        keypoints = keypoints_of(
-            points,
-            setup.field_px,
-            mask.shape,
-            self.sampling.landmark_margin_px,
-            at_landmarks >= self.sampling.least_contrast,
-        )
-        annotation = annotation_of(
-            image['id'],
-            mask > 0,
-            keypoints,
-            contrast=round(float(np.median(contrast[mask > 0])), 5),
-            keypoint_contrast=[round(float(value), 5) for value in at_landmarks],
-            keypoints_projected=points.tolist(),
-            **device.state,
-        )
+        annotation = device_annotation(image['id'], setup, device, objects, mask, self.sampling)
         return Frame(radiograph.counts, mask, image, [annotation])
 
     def _labelled_objects(
@@ -209,19 +191,6 @@ class FrameMaker:
         settings = self.sampling.distractors
         annotations = object_annotations(image['id'], objects, setup, settings)
         return _frame_of(radiograph, image, annotations)
-
-    def _contrast(self, setup: ViewSetup, bodies: list[Body], objects: list[Body]) -> NDArray:
-        """Return what part of the expected signal the device takes, shape (rows, columns)."""
-        pair = [
-            setup.renderer.expected_kev(
-                setup.seen.view,
-                shown,
-                setup.seen.world_from_patient,
-                technique=setup.technique,
-            ).signal_kev
-            for shown in (objects, [*bodies, *objects])
-        ]
-        return 1 - pair[1] / np.maximum(pair[0], 1e-6)
 
 
 def _labelled_anatomy(

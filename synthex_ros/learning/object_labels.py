@@ -20,12 +20,10 @@ from synthex_ros.bodies import Body
 from synthex_ros.geometry import View
 from synthex_ros.learning.coco import annotation_of
 from synthex_ros.learning.distractors import Distractors, ForeignObject
-from synthex_ros.learning.tiny_visibility import Shadow
+from synthex_ros.learning.scene_signal import SceneSignal
 from synthex_ros.learning.truth import open_mask
 from synthex_ros.learning.view_setup import ViewSetup
 from synthex_ros.xray.device_layer import MASK_PATH_M, trace_bodies
-
-Array = NDArray[np.float64]
 
 
 def object_mask(bodies: Sequence[Body], view: View, supersampling: int) -> NDArray[np.bool_]:
@@ -77,12 +75,8 @@ class _Seen:
 
     def __init__(self, objects: Sequence[ForeignObject], setup: ViewSetup) -> None:
         self._bodies = [body for item in objects for body in item.bodies]
-        self._setup = setup
-        detector, gain = setup.renderer.detector, self._gain_counts_kev()
-        self._full_kev = detector.full_scale / gain
-        self._readout_kev2 = (detector.electronic_noise_counts / gain) ** 2
-        self._swank = detector.swank_factor
-        self._with = self._expected(self._bodies)
+        self._setup, self._signal = setup, SceneSignal(setup)
+        self._with = self._signal.expected(self._bodies)
 
     def mask(self, bodies: Sequence[Body], least_contrast: float) -> NDArray[np.bool_]:
         """Return the pixels of an object's parts that can be seen, cut at the open field."""
@@ -99,27 +93,12 @@ class _Seen:
     def shadow(self, bodies: Sequence[Body], mask: NDArray[np.bool_]) -> tuple[float, float]:
         """Return contrast and signal-to-noise ratio of some bodies, beside all others, in a mask.
 
-        The ratio is that of an observer who knows what to look for and where
-        (`tiny_visibility`). What saturates the panel takes nothing.
+        The ratio is that of an observer who knows what to look for and where (`visibility`).
         """
         taken = {id(body) for body in bodies}
-        before, _ = self._expected([body for body in self._bodies if id(body) not in taken])
-        after, variance = self._with
-        bright = np.minimum(before[mask], self._full_kev)
-        lost = bright - np.minimum(after[mask], self._full_kev)
-        quantum = np.maximum(variance[mask] / self._swank, 1e-12)
-        ratio = Shadow(lost, quantum, self._readout_kev2).snr()
+        rest = [body for body in self._bodies if id(body) not in taken]
+        bright = self._signal.expected(rest)[0][mask]
+        after, quantum = (image[mask] for image in self._with)
+        lost = bright - after
         parts = lost / np.maximum(bright, 1e-6)
-        return float(np.median(parts)), ratio
-
-    def _expected(self, bodies: Sequence[Body]) -> tuple[Array, Array]:
-        """Return signal [keV] and variance [keV^2] of the scene with some bodies."""
-        setup = self._setup
-        image = setup.renderer.expected_kev(
-            setup.seen.view, bodies, setup.seen.world_from_patient, technique=setup.technique
-        )
-        return image.signal_kev.astype(float), image.variance_kev2.astype(float)
-
-    def _gain_counts_kev(self) -> float:
-        setup = self._setup
-        return setup.renderer.beam(setup.technique).gain_counts_kev(setup.seen.view.geometry)
+        return float(np.median(parts)), self._signal.shadow(lost, quantum).snr()

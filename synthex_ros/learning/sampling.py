@@ -26,6 +26,7 @@ from synthex_ros.learning.anatomies import check_weights, load_anatomy
 from synthex_ros.learning.distractors import Distractors
 from synthex_ros.learning.imaging import ImagingSampling
 from synthex_ros.learning.structure_sampling import StructureSampling
+from synthex_ros.learning.visibility import ROSE_SNR
 from synthex_ros.learning.wire_sampling import WireSampling
 from synthex_ros.xray.realism import realism
 
@@ -74,6 +75,8 @@ class SceneSampling:
             the device around it is seen and not cut in half.
         least_contrast: a landmark where the device changes the signal by less than this part is
             hidden, such as behind a plate of metal.
+        least_landmark_snr: a landmark that cannot be told from one a notch further in with this
+            signal-to-noise ratio is hidden; `device_labels`.
         out_of_plane_deg: greatest angle between the shaft and the image plane.
         bend_deg: greatest bend by constant curvature.
         control_noise_deg: deviation of the noise on control points is drawn from 0 to this.
@@ -106,6 +109,7 @@ class SceneSampling:
     edge_px: float = 20.0
     landmark_margin_px: float = 8.0
     least_contrast: float = 0.01
+    least_landmark_snr: float = ROSE_SNR
     out_of_plane_deg: float = 50.0
     bend_deg: float = 90.0
     control_noise_deg: float = 2.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,12 +24,15 @@ class ShownDevice:
         landmarks_world_m: its landmarks, shape (L, 3) [m].
         line_world_m: points along it that objects may hide, shape (N, 3) [m].
         state: pose and shape as COCO's annotation tells them, in JSON types.
+        moved: for each landmark, bodies of the device as it were with this landmark somewhere
+            else; empty where no such device is known.
     """
 
     bodies: list[Body]
     landmarks_world_m: Array
     line_world_m: Array
     state: dict[str, Any]
+    moved: Sequence[list[Body]] = ()
 
 
 NO_DEVICE = ShownDevice([], np.zeros((0, 3)), np.zeros((0, 3)), {})

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.learning.sampling import Box, ViewSample
-from synthex_ros.learning.tiny_visibility import Shadow
+from synthex_ros.learning.visibility import Shadow
 from synthex_ros.xray.mesh_tracer import PathLayer
 from synthex_ros.xray.renderer import Renderer, Technique
 

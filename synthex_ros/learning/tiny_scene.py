@@ -6,7 +6,7 @@ mean over its pixels, scatter included, is the one that was drawn. So mu stands 
 powder a robot holds. Focal spot, noise and light spread come after it.
 
 The exposure of a frame is raised until the faintest of its devices can be seen at all, as an
-operator goes from fluoroscopy to cine and single shots; `synthex_ros.learning.tiny_visibility`.
+operator goes from fluoroscopy to cine and single shots; `synthex_ros.learning.visibility`.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from synthex_ros.devices.continuum.mesh import (
     bridge_sectors,
     continuum_bodies,
     shaft_mesh,
+    shorter_tubes,
     tube_template,
 )
 from synthex_ros.geometry import make_pose, rotation
@@ -128,3 +129,37 @@ def test_bodies_carry_pose_label_and_material():
 def test_angles_that_close_a_notch_are_refused(angles):
     with pytest.raises(ValueError, match='notch_angles'):
         bent_tube(KINEMATICS, angles)
+
+
+@pytest.mark.parametrize('control', BENDS)
+def test_shorter_tubes_fill_the_first_notch_and_leave_out_the_last_piece(control):
+    angles = KINEMATICS.notch_angles(control)
+    whole = bent_tube(KINEMATICS, angles)
+    filled, ended = shorter_tubes(KINEMATICS, angles)
+    for mesh in (filled, ended):
+        solid = trimesh.Trimesh(mesh.vertices_m, mesh.faces, process=False)
+        assert solid.is_watertight
+        assert solid.is_winding_consistent
+    # A bend opens one side of a notch as far as it closes the other: about its axis, to 5 %.
+    notch = PARAMETERS.notch_width_m * (1 - bridge_sectors(PARAMETERS) / SECTORS) * WALL_AREA_M2
+    assert filled.volume_m3() - whole.volume_m3() == pytest.approx(notch, rel=0.35)
+    last = (PARAMETERS.notch_pitch_m / 2 - PARAMETERS.notch_width_m / 2) * WALL_AREA_M2
+    bridge = PARAMETERS.notch_width_m * WALL_AREA_M2 - notch
+    assert whole.volume_m3() - ended.volume_m3() == pytest.approx(last + bridge, rel=0.35)
+    np.testing.assert_array_equal(filled.vertices_m, whole.vertices_m)
+
+
+def test_a_filled_notch_is_the_one_at_the_base():
+    filled, _ = shorter_tubes(KINEMATICS, np.zeros(27))
+    middle_m = (PARAMETERS.inner_diameter_m + PARAMETERS.outer_diameter_m) / 4
+    notches_m = (np.arange(3) + 0.5) * PARAMETERS.notch_pitch_m
+    sides = np.array([1, -1, 1])
+    points = np.column_stack([sides * middle_m, np.zeros(3), notches_m])
+    np.testing.assert_allclose(winding_numbers(points, filled), [1, 0, 0], atol=0.01)
+    np.testing.assert_allclose(winding_numbers(points, tube(np.zeros(5))), [0, 0, 0], atol=0.01)
+
+
+@pytest.mark.parametrize(('uncut', 'missing'), [(-1, 0), (0, -1), (27, 0), (14, 13)])
+def test_tubes_keep_a_notch(uncut, missing):
+    with pytest.raises(ValueError, match='leave one of 27 notches'):
+        bent_tube(KINEMATICS, np.zeros(27), uncut, missing)

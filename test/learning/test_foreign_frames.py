@@ -14,7 +14,15 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmark.foreign.device import device_paths, place_device, shaft
 from benchmark.foreign.exports import EXPORTS, exported, raw
-from benchmark.foreign.panel import Beam, Exposure, draw_system, read_out, spread, with_scatter
+from benchmark.foreign.panel import (
+    Beam,
+    Exposure,
+    draw_system,
+    read_out,
+    shadow_between,
+    spread,
+    with_scatter,
+)
 from benchmark.foreign.tube import mass_attenuation_cm2_g, tube_spectrum
 from benchmark.validation.gvxr_paths import GvxrMissingError
 from synthex_ros.devices.continuum.kinematics import ContinuumKinematics
@@ -86,6 +94,29 @@ def test_noise_without_spread_is_that_of_the_quanta():
     values = counts.astype(float)
     assert values.mean() == pytest.approx(0.3 * (2**14 - 1), rel=0.01)
     assert values.std() / values.mean() == pytest.approx(1 / 20, rel=0.03)
+
+
+def test_shadow_is_what_a_matched_filter_reaches_in_frames_that_are_read_out():
+    sharp = replace(
+        SYSTEM, core_mm=1e-3, tail_share=0.0, quanta=100.0, noise_counts=10.0, offset_counts=0.0,
+        bits=14, median_share=0.3,
+    )  # fmt: skip
+    v, u = np.mgrid[:64, :64]
+    level = (0.01 * (1 + 0.5 * np.sin(u / 9))).astype(np.float32)
+    disc = np.where(np.hypot(u - 42, v - 30) < 5, np.float32(0.93), np.float32(1))
+    without, shown = Exposure(level, 50 * level), Exposure(level * disc, 50 * level * disc)
+    shadow = shadow_between(shown, without, sharp)
+    rng = np.random.default_rng(8)
+    weight = shadow.lost_kev / (shadow.quantum_kev2 + shadow.readout_kev2)
+
+    def answers(exposure):
+        frames = (read_out(exposure, sharp, PITCH_MM, rng).ravel() for _ in range(600))
+        return np.array([weight @ frame for frame in frames])
+
+    absent, present = answers(without), answers(shown)
+    measured = (absent.mean() - present.mean()) / present.std()
+    assert shadow.snr() > 3
+    assert measured == pytest.approx(shadow.snr(), rel=0.08)
 
 
 @pytest.mark.parametrize('name', ['raw', *sorted(EXPORTS)])
@@ -161,4 +192,5 @@ def test_traced_mask_is_the_projected_mesh_to_a_pixel():
         distance = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, 5)
         assert one.sum() > 200
         assert distance[one].max() <= 1.0
+    assert [np.abs(moved - paths.path_m).max() > 1e-3 for moved in paths.moved_m] == [True, True]
     assert (silhouette ^ (paths.mask > 0)).sum() < 0.05 * silhouette.sum()

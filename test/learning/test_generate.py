@@ -93,6 +93,7 @@ def test_visibility_says_in_the_open_on_the_image_or_off_it(devices):
         on_image = np.all((points >= -0.5) & (points < np.array(size) - 0.5), axis=1)
         expected = np.where(depth >= SAMPLING.landmark_margin_px, 2, np.where(on_image, 1, 0))
         shown = np.array(item['keypoint_contrast']) >= SAMPLING.least_contrast
+        shown &= np.array(item['keypoint_snr']) >= SAMPLING.least_landmark_snr
         np.testing.assert_array_equal(
             keypoints(item)[:, 2], np.where(shown, expected, np.minimum(expected, 1))
         )

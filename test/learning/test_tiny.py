@@ -41,7 +41,7 @@ from synthex_ros.learning.tiny_training import (  # noqa: E402
     TinySettings,
     TinyTraining,
 )
-from synthex_ros.learning.tiny_visibility import Shadow  # noqa: E402
+from synthex_ros.learning.visibility import Shadow  # noqa: E402
 from synthex_ros.tracking.detections import DetectorMaps, decode_detections  # noqa: E402
 from synthex_ros.tracking.detector import (  # noqa: E402
     DetectorMetadata,

@@ -51,7 +51,7 @@ def bridge_sectors(parameters: ContinuumParameters) -> int:
     return 2 * min(max(half, 1), SECTORS // 2 - 1)
 
 
-def _notched(parameters: ContinuumParameters) -> NDArray[np.bool_]:
+def _notched(parameters: ContinuumParameters, uncut: int, missing: int) -> NDArray[np.bool_]:
     """Return where there is wall, [interval along the tube, sector]; odd intervals are notches.
 
     The first notch is cut from +x, the next from -x, and so on.
@@ -64,6 +64,8 @@ def _notched(parameters: ContinuumParameters) -> NDArray[np.bool_]:
     from_plus_x = np.minimum(centres, 2 * np.pi - centres) / (2 * np.pi / SECTORS)
     solid[1::4] = from_minus_x < bridge / 2
     solid[3::4] = from_plus_x < bridge / 2
+    solid[: 2 * uncut] = True
+    solid[intervals - 2 * missing :] = False
     return solid
 
 
@@ -109,8 +111,16 @@ def _rings(stations_m: Array, parameters: ContinuumParameters) -> Array:
 
 
 @lru_cache(maxsize=8)
-def tube_template(parameters: ContinuumParameters) -> TubeTemplate:
-    """Return the notched tube of `parameters`; built once for each."""
+def tube_template(
+    parameters: ContinuumParameters, uncut: int = 0, missing: int = 0
+) -> TubeTemplate:
+    """Return the notched tube of `parameters`; built once for each.
+
+    Args:
+        parameters: dimensions.
+        uncut: notches, from the base on, that are left solid.
+        missing: pieces, each with the notch before it, that the tube ends early.
+    """
     count, pitch, width = (
         parameters.notch_count,
         parameters.notch_pitch_m,
@@ -122,7 +132,7 @@ def tube_template(parameters: ContinuumParameters) -> TubeTemplate:
     return TubeTemplate(
         _rings(stations, parameters),
         np.repeat(piece, 2 * SECTORS),
-        _triangles(_wall_faces(_notched(parameters))),
+        _triangles(_wall_faces(_notched(parameters, uncut, missing))),
     )
 
 
@@ -134,13 +144,26 @@ def shaft_mesh(parameters: ContinuumParameters) -> TriangleMesh:
     return TriangleMesh(_rings(stations, parameters), faces)
 
 
-def bent_tube(kinematics: ContinuumKinematics, notch_angles: ArrayLike) -> TriangleMesh:
+def bent_tube(
+    kinematics: ContinuumKinematics, notch_angles: ArrayLike, uncut: int = 0, missing: int = 0
+) -> TriangleMesh:
     """Return the notched tube in the CM frame, bent by notch angles [rad], shape (n,).
 
+    Args:
+        kinematics: kinematics of the manipulator.
+        notch_angles: angle of each notch [rad], shape (n,).
+        uncut: notches, from the base on, that are left solid: a tube whose base lies further on.
+        missing: pieces that the tube ends early: a tube whose tip lies further back.
+
     Raises:
-        ValueError: an angle is not finite or closes its notch.
+        ValueError: an angle is not finite or closes its notch, or less than a notch is left.
     """
     parameters = kinematics.parameters
+    if min(uncut, missing) < 0 or uncut + missing >= parameters.notch_count:
+        raise ValueError(
+            f'uncut and missing must be at least 0 and leave one of {parameters.notch_count} '
+            f'notches, got {uncut} and {missing}'
+        )
     angles = np.asarray(notch_angles, float)
     closing = 2 * np.arctan(parameters.notch_width_m / parameters.outer_diameter_m)
     if angles.shape != (parameters.notch_count,) or not np.all(np.abs(angles) < closing):
@@ -149,7 +172,7 @@ def bent_tube(kinematics: ContinuumKinematics, notch_angles: ArrayLike) -> Trian
             f'(where notches close), got shape {angles.shape}, '
             f'largest {np.max(np.abs(angles), initial=0.0):.3f}'
         )
-    template = tube_template(parameters)
+    template = tube_template(parameters, uncut, missing)
     poses = kinematics.segment_poses(angles)
     slope, origin = poses[template.piece, :, 2], poses[template.piece, :, 3]
     local = template.local_m
@@ -158,6 +181,18 @@ def bent_tube(kinematics: ContinuumKinematics, notch_angles: ArrayLike) -> Trian
     vertices[:, 1] = local[:, 1]
     vertices[:, 2] = slope[:, 2] * local[:, 2] - slope[:, 0] * local[:, 0] + origin[:, 2]
     return TriangleMesh(vertices, template.faces)
+
+
+def shorter_tubes(
+    kinematics: ContinuumKinematics, notch_angles: ArrayLike
+) -> tuple[TriangleMesh, TriangleMesh]:
+    """Return the tube with its base a notch further on, and with its tip a notch further back.
+
+    Who cannot tell these from the tube does not know where its landmarks are.
+    """
+    return bent_tube(kinematics, notch_angles, uncut=1), bent_tube(
+        kinematics, notch_angles, missing=1
+    )
 
 
 def continuum_bodies(

@@ -1,10 +1,11 @@
-"""How visible a tiny device is: signal-to-noise ratio, and the exposure that it takes.
+"""What can be seen of a device: the signal-to-noise ratio of an ideal observer.
 
 The ratio is that of an observer who knows what to look for and where, in white noise (Barrett and
 Myers, Foundations of Image Science, 13.2): the root of the sum of (lost signal)^2 over variance.
 The light spread of the scintillator acts on signal and quantum noise alike and takes nothing from
 it. Quantum noise falls with the exposure; read-out noise, in counts, is a fixed part of full scale
-and does not, because a mode with more dose has less gain.
+and does not, because a mode with more dose has less gain. Of two places of a landmark, the lost
+signal is the difference of the two pictures: no observer tells them apart better.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+ROSE_SNR = 5.0
+"""Above it a detail is seen with certainty (Rose, J. Opt. Soc. Am. 38 (1948) 196)."""
 
 _HALVINGS = 40
 

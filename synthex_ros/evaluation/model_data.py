@@ -35,6 +35,7 @@ class Sample:
         has_device: whether anything is annotated.
         contrast: of the device, NaN where the folder does not say.
         class_masks: pixels of each class, which may share some, shape (rows, columns).
+        landmark_snr: how well each landmark can be told, shape (L,), NaN where not said.
     """
 
     row: int
@@ -45,6 +46,7 @@ class Sample:
     has_device: bool
     contrast: float
     class_masks: Mapping[str, NDArray[np.bool_]]
+    landmark_snr: Array
 
     @property
     def pixel_pitch_mm(self) -> float:
@@ -110,6 +112,7 @@ def read_samples(
             bool(annotations),
             contrast,
             dict(zip(data.classes[1:], of_class, strict=True)),
+            data.landmark_snr(row)[order],
         )
 
 

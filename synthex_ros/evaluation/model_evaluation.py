@@ -115,6 +115,7 @@ class FrameResult:
         instances: devices in COCO's result format.
         class_dice: overlap of each class that folder and model share.
         classes_there: names of the classes that are annotated.
+        landmark_snr: how well each landmark can be told, shape (L,), NaN where unknown.
     """
 
     row: int
@@ -130,6 +131,7 @@ class FrameResult:
     instances: tuple[dict[str, Any], ...]
     class_dice: Mapping[str, float]
     classes_there: frozenset[str]
+    landmark_snr: Array
 
 
 def run_model(
@@ -183,6 +185,7 @@ def frame_result(sample: Sample, finding: Finding) -> FrameResult:
         instances,
         class_dice,
         frozenset(name for name, mask in sample.class_masks.items() if mask.any()),
+        sample.landmark_snr,
     )
 
 

@@ -77,11 +77,20 @@ def _cards(
               'threshold, as it is swept.', activation_chart(values)),
         card('Distribution', 'Share of the visible landmarks up to an error.',
               distribution_chart(results)),
-        card('What is claimed', 'Above the gate. Hidden: cut by a blade, at the border or behind '
-              'metal. Intervals by Wilson.', _claim_table(values)),
+        card('What is claimed', 'Above the gate. Hidden: cut by a blade, at the border, behind '
+              'metal or in noise. Intervals by Wilson.', _claim_table(values)),
         card('Masks', f'Dice of SyntheX: {SYNTHEX_DICE}. Instances by pycocotools.',
               _mask_table(values)),
     ]  # fmt: skip
+    if values['landmark_snr']:
+        cards.append(
+            card(
+                'By visibility of the landmark',
+                'Signal-to-noise ratio at which an ideal observer tells it from one a notch '
+                'further in; hidden below 5. On the detector; claimed: above the gate.',
+                _visibility_table(values['landmark_snr']),
+            )
+        )
     for title, parts in values['groups'].items():
         cards.append(card(f'By {title}', 'All visible landmarks, on the detector.',
                            _group_table(parts)))  # fmt: skip
@@ -161,6 +170,17 @@ def _group_table(parts: dict[str, Values]) -> str:
         for name, p in parts.items()
     ]  # fmt: skip
     return table(('', 'frames', 'error [mm]', 'p95', 'detected [%]', 'Dice'), rows)
+
+
+def _visibility_table(parts: dict[str, Values]) -> str:
+    rows = [
+        (name, str(p['error_mm']['count']), str(p['visible']), _spread(p['error_mm']),
+         _number(p['error_mm']['median'], 2), _number(p['error_mm']['p95'], 2),
+         _percent(p['claimed']['share']))
+        for name, p in parts.items()
+    ]  # fmt: skip
+    head = ('ratio', 'landmarks', 'visible', 'error [mm]', 'median', 'p95', 'claimed [%]')
+    return table(head, rows)
 
 
 def activation_chart(values: Values) -> str | None:

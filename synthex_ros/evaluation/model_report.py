@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthex_ros.evaluation.average_precision import average_precision
+from synthex_ros.evaluation.landmark_visibility import errors_by_snr
 from synthex_ros.evaluation.model_data import open_folder, read_samples
 from synthex_ros.evaluation.model_evaluation import FramePredictor, run_model
 from synthex_ros.evaluation.model_page import gallery_sheet, page
@@ -45,6 +46,7 @@ def report_model(
         'model': name,
         'data': Path(folder).name,
         **score_values(results, predict.landmarks),
+        'landmark_snr': errors_by_snr(results),
         'instances': average_precision(data, results, getattr(predict, 'classes', None)),
     }
     worst = [

@@ -125,7 +125,8 @@ def pixel_scores(results: Sequence[FrameResult]) -> Values:
 def landmark_counts(results: Sequence[FrameResult], index: int) -> Values:
     """Return how often a landmark that is there, hidden or absent was claimed above the gate.
 
-    A hidden one is labelled but not visible: cut by a blade, at the border or behind metal.
+    A hidden one is labelled but not visible: cut by a blade, at the border, behind metal or in
+    noise.
     """
     level = np.array([r.truth[index, 2] for r in results])
     claimed = np.array([r.found[index, 2] > NCC_GATE for r in results])

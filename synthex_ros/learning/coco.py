@@ -225,6 +225,23 @@ class CocoFolder:
         Of several instances of a category the largest one counts. What has no keypoints is 0.
         """
         points = np.zeros((len(self.landmarks), 3))
+        for part, annotation in self._largest(row):
+            points[part] = np.reshape(annotation['keypoints'], (-1, 3))
+        return points
+
+    def landmark_snr(self, row: int) -> NDArray[np.float64]:
+        """Return how well each landmark of image `row` can be told, shape (L,); NaN where unsaid.
+
+        `keypoint_snr` of the annotations; see `synthex_ros.learning.device_labels`.
+        """
+        ratios = np.full(len(self.landmarks), np.nan)
+        for part, annotation in self._largest(row):
+            if 'keypoint_snr' in annotation:
+                ratios[part] = annotation['keypoint_snr']
+        return ratios
+
+    def _largest(self, row: int) -> Iterator[tuple[slice, Json]]:
+        """Yield the landmarks and largest annotation of each category that has both."""
         start = 0
         for item in self.categories:
             count = len(item.get('keypoints', ()))
@@ -235,9 +252,8 @@ class CocoFolder:
             ]
             if own and count:
                 largest = max(own, key=lambda annotation: annotation.get('area', 0))
-                points[start : start + count] = np.reshape(largest['keypoints'], (count, 3))
+                yield slice(start, start + count), largest
             start += count
-        return points
 
 
 def encoded(mask: NDArray[np.bool_]) -> Json:

@@ -14,6 +14,7 @@ from synthex_ros.evaluation.model_evaluation import Finding, Instance, run_model
 from synthex_ros.evaluation.model_report import report_model
 from synthex_ros.evaluation.model_scores import score_values, share, worst_frames
 from synthex_ros.learning.coco import CocoWriter, annotation_of, write_image
+from synthex_ros.learning.visibility import ROSE_SNR
 
 TRUTH = {'base': [10.0, 12.0, 2], 'tip': [30.0, 40.0, 2]}
 NAMES = ('base', 'tip')
@@ -21,7 +22,7 @@ MASK = np.zeros((64, 64), bool)
 MASK[10:42, 8:32] = True
 
 
-def write_dataset(folder, frames=4, hidden_tip=(), empty=(), pitches=(0.5,)):
+def write_dataset(folder, frames=4, hidden_tip=(), empty=(), pitches=(0.5,), snr=None):
     category = {'id': 3, 'name': 'device', 'keypoints': list(NAMES)}
     writer = CocoWriter(folder, {}, [category])
     for number in range(frames):
@@ -41,6 +42,11 @@ def write_dataset(folder, frames=4, hidden_tip=(), empty=(), pitches=(0.5,)):
         keypoints = np.array([TRUTH['base'], tip])
         item = annotation_of(number, MASK, keypoints, contrast=0.15 + 0.3 * (number % 2))
         item['category_id'] = 3
+        if snr is not None:
+            item['keypoint_snr'] = [snr[number][0], snr[number][1]]
+            for landmark in (0, 1):
+                hidden = snr[number][landmark] < ROSE_SNR
+                item['keypoints'][3 * landmark + 2] = 1 if hidden else 2
         writer.append([{'image': image, 'annotations': [] if number in empty else [item]}])
     writer.finish()
     return folder
@@ -111,6 +117,24 @@ def test_frames_without_a_device_count_as_false_alarms(tmp_path):
     assert alarms['mask']['share'] == 1.0
     assert values['dice_mean'] == 0.5
     assert values['dice_with_device']['mean'] == 1.0
+
+
+def test_landmarks_that_noise_hides_are_told_apart_and_not_left_out(tmp_path):
+    snr = [(100.0, 7.0), (30.0, 3.0), (30.0, 3.5), (8.0, 0.5)]
+    values = report_model(
+        Predictor(), 'm', write_dataset(tmp_path / 'd', snr=snr), tmp_path / 'out'
+    )
+    bins = values['landmark_snr']
+    assert {name: part['error_mm']['count'] for name, part in bins.items()} == {
+        '0 to 1': 1, '2 to 5': 2, '5 to 10': 2, '20 to 50': 2, 'above 50': 1,
+    }  # fmt: skip
+    assert [part['visible'] for part in bins.values()] == [0, 0, 2, 2, 1]
+    assert bins['2 to 5']['error_mm']['mean'] == 2.0
+    assert bins['5 to 10']['error_mm']['mean'] == 1.0
+    assert (bins['2 to 5']['claimed']['count'], bins['2 to 5']['claimed']['of']) == (1, 2)
+    assert values['errors']['tip [mm]']['all']['count'] == 1
+    page = (tmp_path / 'out' / 'evaluation.html').read_text(encoding='utf-8')
+    assert 'By visibility of the landmark' in page
 
 
 def test_groups_split_the_frames(tmp_path):
@@ -249,6 +273,8 @@ def test_report_has_page_numbers_and_gallery(tmp_path):
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page), 'one page, no other file'
     assert (tmp_path / 'out' / 'worst.png').stat().st_size > 1000
     assert model_table(values).row_count == 5
+    assert values['landmark_snr'] == {}
+    assert 'By visibility' not in page
 
 
 def test_a_limit_takes_the_first_frames(tmp_path):

@@ -26,6 +26,7 @@ FEWEST = 50
 
 _HIGHEST_PEAK = 0.9
 _ABOVE = 1.001
+_LEAST_LINE_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def operating_point(
         if sum(claim.peak > peak or claim.mask_px > mask_px for claim in claims) <= allowed:
             break
     peak = float(np.clip(peak, LEAST_PEAK, _HIGHEST_PEAK))
+    if mask_px < _LEAST_LINE_PX:
+        mask_px = 0.0  # it would drop next to nothing and still cost a search for parts
     return dataclasses.replace(metadata, least_peak=peak, least_mask_px=mask_px)
 
 

@@ -22,6 +22,10 @@ class GraphError(SynthexError):
     """The graph cannot start, or has lost a node."""
 
 
+class DomainTakenError(GraphError):
+    """Nodes of the same names already run on the ROS domain."""
+
+
 def _quiet(_section: str, _line: str) -> None:
     """Drop a line of output; the tail of each node is kept anyway."""
 
@@ -77,7 +81,8 @@ class Graph:
         """Start all nodes.
 
         Raises:
-            GraphError: nodes of the same names already run on this domain.
+            DomainTakenError: nodes of the same names already run on this domain.
+            GraphError: a node cannot start.
         """
         try:
             self._probe = GraphProbe(self.domain_id)
@@ -99,7 +104,7 @@ class Graph:
         if not taken and probe.spin_until(lambda: bool(names & set(probe.present())), DISCOVERY_S):
             taken = sorted(names & set(probe.present()))
         if taken:
-            raise GraphError(
+            raise DomainTakenError(
                 f'ROS domain {self.domain_id} is taken: {", ".join(taken)} already run; stop '
                 'that graph or choose another with domain_id:=N (0..101) or namespace:=NAME'
             )

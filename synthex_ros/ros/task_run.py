@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -28,7 +29,7 @@ from synthex_ros.evaluation.vessel_task import vessel_task
 from synthex_ros.geometry import pose_from_parameters
 from synthex_ros.ros.bringup import Scenario, load_scenario
 from synthex_ros.ros.conductor import Conductor, Progress
-from synthex_ros.ros.graph import Graph, GraphError
+from synthex_ros.ros.graph import DomainTakenError, Graph, GraphError
 from synthex_ros.ros.parameters import mapping
 from synthex_ros.simulation.build import VESSEL_PHANTOM
 
@@ -38,6 +39,8 @@ OTHER_TASKS = (VESSEL_TASK, FLOW_TASK)
 
 _WHERE = ('bag_dir', 'output', 'recorder.output')
 _STILL_TIMEOUT_S = 60.0
+_DOMAINS = range(1, 101)
+_MOST_DOMAINS = 5
 _DRAIN_S = 0.5
 """Time for the recorder to take what is under way when the task ends [s]."""
 
@@ -191,12 +194,12 @@ def execute(
         TimeoutError: time stood still.
     """
     scenario = run.scenario
-    domain = scenario.settings['domain_id']
-    domain = random.randint(1, 100) if domain is None else domain
     simulated = scenario.settings['time_mode'] != 'real_time'
     start_s = scenario.node('sim').parameters['start_time_s'] if simulated else None
     say('starting simulator, tracker, controller and recorder')
-    with Graph(scenario.nodes(), domain, sink=log) as graph:
+    graph = started_graph(scenario, log)
+    with contextlib.ExitStack() as stack:
+        stack.callback(graph.stop)
 
         def alive() -> None:
             ended = graph.poll()
@@ -211,6 +214,26 @@ def execute(
             conductor.run(watch, alive, _STILL_TIMEOUT_S)
         graph.wait(_DRAIN_S)
         graph.stop_node('recorder')  # before the others send their last holds
+
+
+def started_graph(scenario: Scenario, log: Callable[[str, str], None]) -> Graph:
+    """Return the running nodes of a scenario, on its ROS domain or, without one, on a free one.
+
+    Raises:
+        GraphError: a node failed at start, or the domain is taken; so are all that were tried.
+    """
+    domain = scenario.settings['domain_id']
+    tried = random.sample(_DOMAINS, _MOST_DOMAINS) if domain is None else [domain]
+    for number in tried:
+        graph = Graph(scenario.nodes(), number, sink=log)
+        try:
+            graph.start()
+        except DomainTakenError:
+            if number == tried[-1]:
+                raise
+        else:
+            break
+    return graph
 
 
 def score(run: TaskRun, out: Path) -> RunReport:

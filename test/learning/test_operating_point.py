@@ -82,3 +82,9 @@ def test_too_few_frames_and_shares_that_are_none_are_refused():
         operating_point(lambda counts: claims(0), META, Frames(10), 0.01)
     with pytest.raises(ValueError, match=r'must be in \[0, 1\), got 1'):
         operating_point(lambda counts: claims(0), META, Frames(), 1.0)
+
+
+def test_a_line_below_a_pixel_is_not_drawn():
+    """It would drop next to nothing, and look for connected parts in every frame."""
+    chosen = operating_point(lambda counts: said(0.5, 0), META, Frames(), 0.0)
+    assert chosen.least_mask_px == 0

@@ -7,10 +7,13 @@ import sys
 import textwrap
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from synthex_ros.ros.graph import Graph, GraphError
+from synthex_ros.ros import task_run
+from synthex_ros.ros.claims import Claims
+from synthex_ros.ros.graph import DomainTakenError, Graph, GraphError
 
 pytestmark = pytest.mark.graph
 
@@ -49,6 +52,26 @@ def test_nodes_start_stop_in_order_and_leave_nothing(
     assert [process.exit_code() for process in graph.processes.values()] == [0, 0]
     assert {section for section, _ in lines} == {'one', 'two'}
     assert any('transport profile' in line for _, line in lines)
+
+
+def test_a_run_without_a_domain_leaves_one_that_is_taken_to_who_holds_it(
+    domain, describe, monkeypatch
+):
+    node, taken = describe('alone_here'), (domain + 1) % 100
+    scenario = SimpleNamespace(nodes=lambda: [node], settings={'domain_id': None})
+    monkeypatch.setattr(task_run.random, 'sample', lambda *_: [taken, domain])
+    others = Claims()
+    assert others.take(taken, [node.full_name]) == []
+    graph = task_run.started_graph(scenario, lambda *_: None)
+    try:
+        assert graph.domain_id == domain
+        assert graph.processes['alone_here'].running()
+    finally:
+        graph.stop()
+    monkeypatch.setattr(task_run.random, 'sample', lambda *_: [taken])
+    with pytest.raises(DomainTakenError, match=f'ROS domain {taken} is taken'):
+        task_run.started_graph(scenario, lambda *_: None)
+    others.release()
 
 
 def test_node_that_dies_at_start_is_named_with_its_reason(domain, describe, talker_environment):

@@ -142,6 +142,10 @@ class SceneSampling:
         for name in ('negative_share', 'edge_share', 'border_share'):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{name} must be 0..1, got {getattr(self, name):g}')
+        if not self.least_landmark_snr >= 0:
+            raise ValueError(
+                f'least_landmark_snr must be 0 or more, got {self.least_landmark_snr:g}'
+            )
         if self.image_px < 64:
             raise ValueError(f'image_px must be at least 64, got {self.image_px}')
 

@@ -133,3 +133,9 @@ def test_ratio_is_what_a_matched_filter_reaches_in_noisy_frames(setup):
     measured = (wrong.mean() - right.mean()) / right.std()
     assert tip == pytest.approx(6.0, rel=0.02)
     assert measured == pytest.approx(tip, rel=0.1)
+
+
+@pytest.mark.parametrize('ratio', [-1.0, float('nan')])
+def test_ratios_below_which_nothing_is_hidden_are_refused(ratio):
+    with pytest.raises(ValueError, match='least_landmark_snr must be 0 or more'):
+        SceneSampling(least_landmark_snr=ratio)

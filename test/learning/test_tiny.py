@@ -372,6 +372,17 @@ def test_recipe_runs_from_frames_to_a_model_file(tmp_path):
     model = DetectorModel(path)
     assert model.metadata.classes == ('background', 'sphere', 'soft_robot')
     assert isinstance(model.detect(CocoFolder(tmp_path / 'train').counts(0)), list)
+    further = dataclasses.replace(settings, start_from=str(path), bfloat16=True)
+    begun = TinyTraining(further, tmp_path / 'further').state
+    with torch.no_grad():
+        for ours, theirs in zip(
+            begun.network.eval()(torch.ones(1, 1, 64, 64)),
+            resumed.state.average.eval()(torch.ones(1, 1, 64, 64)),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+    TinyTraining(further, tmp_path / 'further').run(report=records.append)
+    assert np.isfinite(records[-1]['centre_loss'])
     patches = PatchSet(str(tmp_path / 'train'), 3, 64, 1.0, 0)
     images, centres, boxes, masks = patches[(0, 0)]
     assert images.shape == (3, 1, 64, 64)

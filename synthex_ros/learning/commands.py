@@ -75,7 +75,9 @@ def _add_export(subparsers) -> None:
 
 def _add_study(subparsers) -> None:
     study = subparsers.add_parser('study', help='train and test networks that differ in one thing')
-    study.add_argument('name', choices=('domain', 'size', 'ablation'), help='what differs')
+    study.add_argument(
+        'name', choices=('domain', 'size', 'ablation', 'patients'), help='what differs'
+    )
     study.add_argument('settings', nargs='?', help='such as config/study.yaml')
     study.add_argument('--out', type=Path, default=Path('runs/study'), help='folder; continued')
     study.set_defaults(handler=run_study)

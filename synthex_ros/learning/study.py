@@ -2,7 +2,8 @@
 
 Every step is kept in the study's folder: an interrupted study continues, and frames that two arms
 share are made once. Tests are held-out views of the scene, another CT through another imaging
-chain (the head, where it is installed), and any COCO folders of the user's.
+chain (the head, where it is installed), and any COCO folders of the user's; a study of patients
+tests on each of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from synthex_ros.evaluation.model_report import report_model
 from synthex_ros.learning.generate import generate
 from synthex_ros.learning.imaging import ImagingSampling
 from synthex_ros.learning.sampling import SceneSampling
-from synthex_ros.learning.study_arms import ARMS, Arm, changed_scene
+from synthex_ros.learning.study_arms import ARMS, PATIENTS, Arm, changed_scene
 from synthex_ros.settings import as_plain, load_settings
 
 UNSEEN_IMAGING = ImagingSampling(
@@ -73,7 +74,7 @@ class Study:
     """A study in a folder: data/, runs/ and tables.
 
     Args:
-        name: 'domain', 'size' or 'ablation'.
+        name: 'domain', 'size', 'ablation' or 'patients'.
         settings: what the arms share.
         root: folder of the study.
         say: called with a line for every step.
@@ -96,7 +97,12 @@ class Study:
         self.name, self.settings, self.root, self._say = name, settings, Path(root), say
         self.scene = load_settings(SceneSampling, settings.scene or None)
         self.recipe = load_settings(TrainingSettings, settings.recipe or None)
-        self.arms: Sequence[Arm] = ARMS[name](settings.frames)
+        self._head = find_head() is not None
+        self.arms: Sequence[Arm] = [
+            arm
+            for arm in ARMS[name](settings.frames)
+            if self._head or 'head' not in arm.scene.get('anatomies', {})
+        ]
 
     def run(self) -> dict[str, Any]:
         """Train and test every arm; write study.json and study.md and return the numbers."""
@@ -118,16 +124,23 @@ class Study:
 
     def _tests(self) -> dict[str, Path]:
         """Make the test frames and return their folders by name."""
-        scenes = {'own chain, other views': self.scene}
-        unseen = replace(self.scene, imaging=UNSEEN_IMAGING)
-        scenes['unseen chain'] = unseen
-        if find_head() is not None:
-            scenes['unseen chain, head CT'] = replace(unseen, anatomies={'head': 1.0})
         made = {
             name: self._frames(scene, self.settings.test_frames, _TEST)
-            for name, scene in scenes.items()
+            for name, scene in self._test_scenes().items()
         }
         return made | {Path(folder).name: Path(folder) for folder in self.settings.tests}
+
+    def _test_scenes(self) -> dict[str, SceneSampling]:
+        if self.name == 'patients':
+            names = [name for name in PATIENTS if self._head or name != 'head']
+            return {
+                f'tested on {name}': replace(self.scene, anatomies={name: 1.0}) for name in names
+            }
+        unseen = replace(self.scene, imaging=UNSEEN_IMAGING)
+        scenes = {'own chain, other views': self.scene, 'unseen chain': unseen}
+        if self._head:
+            scenes['unseen chain, head CT'] = replace(unseen, anatomies={'head': 1.0})
+        return scenes
 
     def _frames(self, scene: SceneSampling, frames: int, kind: int) -> Path:
         """Make frames of a scene and return their folder, named by scene and seed."""

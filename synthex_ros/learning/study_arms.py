@@ -11,6 +11,9 @@ from synthex_ros.learning.sampling import SceneSampling
 REGULAR, STRONG = 0.0, 0.5
 """Share of the crops with strong randomization, as SyntheX's regular and strong sets."""
 
+PATIENTS = ('chest', 'head', 'phantoms')
+"""Anatomies of a study that leaves patients out; the head CT where it is installed."""
+
 SIZES = (1000, 2000, 5000, 10000)
 
 
@@ -78,7 +81,20 @@ def ablation_arms(frames: int) -> tuple[Arm, ...]:
     return tuple(Arm(name, scene, {'frames': frames}) for name, scene in lacking.items())
 
 
-ARMS = {'domain': domain_arms, 'size': size_arms, 'ablation': ablation_arms}
+def patient_arms(frames: int) -> tuple[Arm, ...]:
+    """Return one patient each to learn from: every other one is left out."""
+    return tuple(
+        Arm(f'trained on {name}', {'anatomies': {name: 1.0}}, {'frames': frames})
+        for name in PATIENTS
+    )
+
+
+ARMS = {
+    'domain': domain_arms,
+    'size': size_arms,
+    'ablation': ablation_arms,
+    'patients': patient_arms,
+}
 """Arms of a study by its name; each takes the number of training frames."""
 
 

@@ -53,6 +53,19 @@ def test_ablation_arms_lack_one_part_each():
         assert len(groups) == (0 if arm.name == 'everything' else 1), arm.name
 
 
+@pytest.mark.parametrize('head', [True, False], ids=['with head', 'without'])
+def test_patients_are_left_out_in_turn_and_all_tested_on(head, monkeypatch, tmp_path):
+    monkeypatch.setattr(study_module, 'find_head', lambda: tmp_path if head else None)
+    study = Study('patients', StudySettings('', ''), tmp_path)
+    known = ['chest', 'head', 'phantoms'] if head else ['chest', 'phantoms']
+    assert [arm.name for arm in study.arms] == [f'trained on {name}' for name in known]
+    tests = study._test_scenes()
+    assert list(tests) == [f'tested on {name}' for name in known]
+    for arm, scene in zip(study.arms, tests.values(), strict=True):
+        assert changed_scene(study.scene, arm.scene).anatomies == scene.anatomies
+        assert len(scene.anatomies) == 1
+
+
 def test_the_unseen_chain_lies_outside_what_training_draws():
     known = ImagingSampling()
     for name in ('scintillator_um', 'copper_mm', 'aluminium_mm', 'focal_spot_mm'):
@@ -103,6 +116,8 @@ def test_a_tiny_study_ends_in_tables_and_continues(tiny, tmp_path):
 
 
 def test_an_unknown_study_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="must be one of domain, size, ablation, got 'colour'"):
+    with pytest.raises(
+        ValueError, match="must be one of domain, size, ablation, patients, got 'colour'"
+    ):
         Study('colour', StudySettings('', ''), tmp_path)
     assert slug('Naive, strong (50 %)') == 'naive_strong_50'

@@ -56,13 +56,16 @@ def frames_per_second(settings: str, size: int, frames: int, workers: int) -> fl
     os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')  # as `synthex generate` starts its workers
     each = frames // workers
     with tempfile.TemporaryDirectory() as root:
-        os.mkdir(f'{root}/images')
+        # A folder each: all warm up on the same frames, which one folder can only take once.
+        roots = [f'{root}/{w}' for w in range(workers)]
+        for own in roots:
+            os.makedirs(f'{own}/images')
         processes = [
             context.Process(
                 target=_run,
-                args=((settings, size, w * each, each, threads, barrier, root), results),
+                args=((settings, size, w * each, each, threads, barrier, own), results),
             )
-            for w in range(workers)
+            for w, own in enumerate(roots)
         ]
         for process in processes:
             process.start()

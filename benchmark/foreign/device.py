@@ -47,7 +47,8 @@ class DevicePaths:
     Attributes:
         path_m: through tube and shaft [m], shape (FINE rows, FINE columns), float32.
         mask: pixels of the detector at least half covered by the notched tube, uint8.
-        moved_m: the same as `path_m` with the base, then with the tip, a notch further in [m].
+        moved_m: the same as `path_m` with the base, then with the tip, a notch further in [m];
+            same shapes.
     """
 
     path_m: NDArray[np.float32]

@@ -204,14 +204,15 @@ def _dose_and_gain(exposure: Exposure, system: System) -> tuple[float, float]:
 
 
 def shadow_between(exposure: Exposure, other: Exposure, system: System) -> Shadow:
-    """Return how one exposure differs from another in the noise of the first.
+    """Return how one exposure differs from another in the noise of the first, pixel by pixel.
 
     The spread of light takes nothing from it (`synthex_ros.learning.visibility`), what is above
     full scale shows nothing, and what an export takes away afterwards is not counted.
 
     Args:
-        exposure: as it is read out, scatter included.
-        other: what it could be mistaken for.
+        exposure: as it is read out, scatter included, shape (rows, columns); the shadow's arrays
+            are its pixels in a row, shape (rows * columns,).
+        other: what it could be mistaken for, same shape.
         system: of the view.
     """
     dose, gain = _dose_and_gain(exposure, system)

@@ -15,6 +15,7 @@ from synthex_ros.evaluation.model_evaluation import Finding, FrameResult, errors
 from synthex_ros.evaluation.page_parts import card, picture, table, whole_page
 from synthex_ros.learning.coco import VISIBLE, CocoFolder
 from synthex_ros.learning.preview import caption, contact_sheet, draw_outline, labelled_picture
+from synthex_ros.learning.visibility import ROSE_SNR
 
 Values = dict[str, Any]
 
@@ -87,7 +88,8 @@ def _cards(
             card(
                 'By visibility of the landmark',
                 'Signal-to-noise ratio at which an ideal observer tells it from one a notch '
-                'further in; hidden below 5. On the detector; claimed: above the gate.',
+                f'further in; below {ROSE_SNR:g} hidden ones count as well. On the detector; '
+                'claimed: above the gate.',
                 _visibility_table(values['landmark_snr']),
             )
         )

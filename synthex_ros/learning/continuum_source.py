@@ -47,5 +47,5 @@ class ContinuumSource:
         )
 
     def _moved(self, tube: Body, notch_angles: NDArray[np.float64]) -> list[Body]:
-        """Return the tube with its base, then with its tip, a notch further in [m]."""
+        """Return the tube with its base, then with its tip, a notch further in."""
         return [replace(tube, mesh=mesh) for mesh in shorter_tubes(self._kinematics, notch_angles)]

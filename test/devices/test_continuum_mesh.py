@@ -140,12 +140,13 @@ def test_shorter_tubes_fill_the_first_notch_and_leave_out_the_last_piece(control
         solid = trimesh.Trimesh(mesh.vertices_m, mesh.faces, process=False)
         assert solid.is_watertight
         assert solid.is_winding_consistent
-    # A bend opens one side of a notch as far as it closes the other: about its axis, to 5 %.
+    # Bent, a notch is wider or narrower where its wall is missing: by a quarter at most here.
+    close = 1e-6 if not angles.any() else 0.25
     notch = PARAMETERS.notch_width_m * (1 - bridge_sectors(PARAMETERS) / SECTORS) * WALL_AREA_M2
-    assert filled.volume_m3() - whole.volume_m3() == pytest.approx(notch, rel=0.35)
+    assert filled.volume_m3() - whole.volume_m3() == pytest.approx(notch, rel=close)
     last = (PARAMETERS.notch_pitch_m / 2 - PARAMETERS.notch_width_m / 2) * WALL_AREA_M2
     bridge = PARAMETERS.notch_width_m * WALL_AREA_M2 - notch
-    assert whole.volume_m3() - ended.volume_m3() == pytest.approx(last + bridge, rel=0.35)
+    assert whole.volume_m3() - ended.volume_m3() == pytest.approx(last + bridge, rel=close)
     np.testing.assert_array_equal(filled.vertices_m, whole.vertices_m)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.control.delay import JointHistory, LoopDelay
 from synthex_ros.control.features import TipMeasurement
+from synthex_ros.control.following import Following
 from synthex_ros.control.frame import FrameRules, TrackedFrame
 from synthex_ros.control.frame_interval import FrameInterval
 from synthex_ros.control.guard import CommandGuard
@@ -81,6 +82,7 @@ class Controller:
         self.history.clear()
         self._guard.reset()
         self._held = HeldJoints(self._limits, self.history)
+        self._following = Following(self._limits, self.history)
         self._gated = 0
         self._interval = FrameInterval()
 
@@ -135,6 +137,9 @@ class Controller:
         if isinstance(found, tuple):
             self.goals.activate(stamp_ns)
             return self.hold(*found, stamp_ns)
+        astray = self._following.failure(stamp_ns)
+        if astray is not None:
+            return self._start_anew(astray, stamp_ns)
         if self._blocked(found):
             return self.hold(
                 'motion_residual',
@@ -170,6 +175,13 @@ class Controller:
         self._commanded(stamp_ns, step.joints)
         return Answer(step.joints, False, error_m=step.error_m)
 
+    def _start_anew(self, reason: str, stamp_ns: int) -> Answer:
+        """Hold the joints as they are, and forget the commands that were not followed."""
+        self._following.forget()
+        self.history.forget_commands()
+        self._held.release()
+        return self.hold('not_followed', reason, stamp_ns)
+
     def _blocked(self, measurement: TipMeasurement) -> bool:
         """Learn from the frame; tell whether several in a row were not where they must be."""
         if self.servo.observe(measurement):
@@ -184,4 +196,6 @@ class Controller:
         return True
 
     def _commanded(self, stamp_ns: int, joints: Array) -> None:
-        self.history.commanded(stamp_ns + round(self.delay.value_s() * 1e9), joints)
+        effect_ns = stamp_ns + round(self.delay.value_s() * 1e9)
+        self.history.commanded(effect_ns, joints)
+        self._following.commanded(effect_ns, joints)

@@ -51,6 +51,10 @@ class JointHistory:
         """Add a command, shape (n,), that takes effect at `effect_ns` [ns]."""
         self._commands.append((effect_ns, np.array(joints, float)))
 
+    def forget_commands(self) -> None:
+        """Forget the commands: the device has not followed them."""
+        self._commands.clear()
+
     def newest(self) -> tuple[int, Array] | None:
         """Return (stamp [ns], joints) of the newest measurement, or None."""
         return (self._stamps[-1], self._joints[self._stamps[-1]]) if self._stamps else None

@@ -44,6 +44,17 @@ def test_twenty_random_targets_are_reached(latency_s, parameters, seed):
     assert np.percentile(past, 95) <= 0.5e-3
 
 
+@pytest.mark.parametrize('seed', range(4))
+def test_target_is_reached_although_the_first_commands_went_to_nobody(seed):
+    """A device joins the graph late: what it missed must not be asked of it in one step."""
+    loop = Loop(seed=seed, latency_s=0.1)
+    follow = loop.follow
+    loop.follow = lambda *command: follow(*command) if loop.time_s > 1.5 else None
+    targets = random_targets(np.random.default_rng(seed), 1)
+    errors, _ = visit(loop, targets, dwell_s=8.0)
+    assert np.all(errors[0, -8:] < 1.6e-3)
+
+
 def circle(radius_m, speed_m_s=2e-3, start_s=4.0):
     """Return stamps [ns] and positions of a circle in the image plane of the rest view."""
     duration_s = 2 * np.pi * radius_m / speed_m_s

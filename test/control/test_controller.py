@@ -118,20 +118,56 @@ def test_hold_outside_the_limits_is_brought_inside(controller):
     assert controller.hold('lost', stamp_ns=NS).joints[0] == 0.060
 
 
+def frames(controller, count, follows=True):
+    """Yield frames of a device that follows its commands, or stays at home; take the answers."""
+    joints = HOME
+    for k in range(count):
+        stamp = NS + k * NS // 15
+        controller.measured(stamp, joints)
+        answer = yield good_frame(stamp, joints)
+        joints = answer.joints if follows else HOME
+
+
 def test_tip_that_stays_where_it_cannot_be_holds_then_is_believed(controller):
     controller.goals.add(goal())
-    kinds = []
-    for k in range(40):
-        stamp = NS + k * NS // 15
-        controller.measured(stamp, HOME)
-        frame = good_frame(stamp)
-        shift = 30.0 if k >= 20 else 0.0
-        kinds.append(
-            controller.answer(replace(frame, tip_px=frame.tip_px + [0, shift]), stamp).kind
-        )
+    kinds, seen = [], frames(controller, 40)
+    frame = next(seen)
+    while frame is not None:
+        shift = 30.0 if len(kinds) >= 20 else 0.0
+        shifted = replace(frame, tip_px=frame.tip_px + [0, shift])
+        answer = controller.answer(shifted, frame.stamp_ns)
+        kinds.append(answer.kind)
+        frame = next_frame(seen, answer)
     assert kinds[:22] == [''] * 22
     assert kinds[22] == 'motion_residual'
     assert kinds[-1] == ''
+
+
+def next_frame(seen, answer):
+    try:
+        return seen.send(answer)
+    except StopIteration:
+        return None
+
+
+def test_a_device_that_does_not_follow_is_held_and_not_led_on(controller):
+    """Set-points never get farther off than half a second of motion; each hold starts anew."""
+    controller.goals.add(goal())
+    answers, seen = [], frames(controller, 60, follows=False)
+    frame = next(seen)
+    while frame is not None:
+        answers.append(controller.answer(frame, frame.stamp_ns))
+        frame = next_frame(seen, answers[-1])
+    held = [k for k, answer in enumerate(answers) if answer.held]
+    assert 7 < held[0] < 12
+    assert len(held) >= 4
+    assert set(controller.rejections) == {'not_followed'}
+    assert 'insertion' in controller.last_reason
+    for k in held:
+        assert np.array_equal(answers[k].joints, HOME)
+    leads = np.array([answer.joints[0] - HOME[0] for answer in answers])
+    assert leads.max() <= 0.020 * 0.75
+    assert np.all(leads[np.array(held[:-1]) + 1] <= 0.020 / 15 + 1e-9)
 
 
 def test_after_a_hold_motion_starts_from_the_present_joints(controller):

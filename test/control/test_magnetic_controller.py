@@ -204,6 +204,21 @@ def test_lost_tracking_freezes_a_guidewire_where_it_is():
     assert answer.joints == pytest.approx([0.0201, 0.0])
 
 
+def test_a_wire_that_is_not_fed_as_commanded_is_held_and_not_led_on():
+    controller, home = guidewire(), [0.02, 0.0]
+    controller.goals.add(TargetGoal([0.0, 0.0, 0.02]))
+    answers = []
+    for k in range(1, 200):
+        controller.measured(k * FRAME_NS, home)
+        answers.append(controller.answer(frame(k * FRAME_NS), k * FRAME_NS + LATE_NS))
+    held = [k for k, answer in enumerate(answers) if answer.kind == 'not_followed']
+    assert len(held) >= 2
+    leads = np.abs([answer.joints - home for answer in answers])
+    assert np.all(leads <= 0.75 * np.array(GuidewireParameters().limits.rate))
+    for k in held:
+        assert answers[k].joints == pytest.approx(home)
+
+
 def test_a_device_that_jumps_about_is_held_after_three_frames():
     controller = droplet()
     _, stamp = moving(controller)

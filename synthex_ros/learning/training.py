@@ -17,8 +17,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from synthex_ros.learning.batches import RandomizedFrames, epoch_loader
-from synthex_ros.learning.dataset import FrameSet, training_sets
+from synthex_ros.learning.dataset import FrameSet, check_disjoint, training_sets
 from synthex_ros.learning.geometry_transforms import Placement, WholeFrame
+from synthex_ros.learning.joined_frames import JoinedFrames
 from synthex_ros.learning.losses import (
     heatmap_loss,
     mask_loss,
@@ -46,6 +47,7 @@ class TrainingSettings:
 
     Attributes:
         train: folder of training frames.
+        also_train: more folders of them, with the same labels.
         validation: folder of validation frames, made with another seed; empty keeps the last
             tenth of the training frames.
         frames: how many training frames to use; 0 is all.
@@ -76,6 +78,7 @@ class TrainingSettings:
     """
 
     train: str = 'data/cm/train'
+    also_train: tuple[str, ...] = ()
     validation: str = 'data/cm/val'
     frames: int = 0
     epochs: int = 16
@@ -126,9 +129,16 @@ class Training:
         self.settings = settings
         torch.set_num_threads(settings.threads)
         torch.manual_seed(settings.seed)
-        self._frames, self._validation = training_sets(
+        first, self._validation = training_sets(
             settings.train, settings.validation, settings.frames, settings.overlapping
         )
+        more = [
+            FrameSet(folder, kept=True, overlapping=settings.overlapping)
+            for folder in settings.also_train
+        ]
+        for part in more:
+            check_disjoint(part, self._validation)
+        self._frames = JoinedFrames([first, *more])
         self.metadata = make_metadata(settings)
         network = build_network(
             settings.network, len(self.metadata.landmarks), len(self.metadata.classes)

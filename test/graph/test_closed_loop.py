@@ -81,14 +81,20 @@ class Watcher:
         self._target = self._node.create_publisher(PoseStamped, topics.TARGET, qos.GOALS)
 
     def _on_joints(self, message):
-        self.joints.append((time.monotonic(), np.array(message.position)))
+        # By the stamp: what waited in a queue on a busy machine is not what the device does now.
+        stamp_s = messages.stamp_ns(message.header.stamp) * 1e-9
+        self.joints.append((stamp_s, np.array(message.position)))
+
+    def after(self, time_s):
+        """Return the joints stamped after a time [s], shape (N, 4)."""
+        return np.array([q for t, q in self.joints if t > time_s])
 
     def target(self, position):
         header = messages.make_header(0, 'world')
         pose = make_pose(translation_m=position)
         self._target.publish(messages.to_pose_stamped(pose, header))
 
-    def until(self, graph, condition, deadline_s=40.0):
+    def until(self, graph, condition, deadline_s=90.0):
         end = time.monotonic() + deadline_s
         while not condition():
             assert time.monotonic() < end, f'not met after {deadline_s:g} s: {told(graph)}'
@@ -109,7 +115,7 @@ class Watcher:
 def told(graph):
     """Return the state, the number of starts and the last lines of every node."""
     return '\n'.join(
-        f'{section}: {graph.state(section)}, started {process.starts} times\n{process.last_lines()}'
+        f'{section}: {graph.state(section)}, {process.starts} starts\n{process.last_lines()}'
         for section, process in graph.processes.items()
     )
 
@@ -133,13 +139,13 @@ def test_killed_node_leaves_the_device_at_rest_and_the_loop_recovers(
             watcher.target(TARGETS[0])
             watcher.until(graph, watcher.moving)
             os.kill(graph.processes[victim].pid, signal.SIGKILL)
-            killed_s = time.monotonic()
+            killed_s = time.time()
             if victim == 'recorder':
                 count = len(watcher.commands)
                 watcher.until(graph, lambda: len(watcher.commands) > count + 10)
             else:
-                watcher.until(graph, lambda: time.monotonic() > killed_s + 0.75)
-                late = np.array([q for t, q in watcher.joints if t > killed_s + 0.5])
+                watcher.until(graph, lambda: len(watcher.after(killed_s + 0.5)) >= 10)
+                late = watcher.after(killed_s + 0.5)
                 assert np.ptp(late, axis=0).max() < 1e-6, 'device moved 0.5 s after the kill'
             watcher.until(graph, lambda: graph.state(victim) == 'active')
             watcher.target(TARGETS[1])

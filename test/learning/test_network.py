@@ -116,6 +116,19 @@ def test_mask_loss_is_zero_for_the_truth_and_grows_with_error():
     assert values == sorted(values)
 
 
+def test_mask_loss_of_one_class_is_that_of_several_of_which_one_never_shows():
+    _, mask, _ = batch()
+    logits = torch.randn(mask.shape[0], 1, *mask.shape[1:])
+    never = torch.full_like(logits, -60.0)
+    both = mask_loss(torch.cat([logits, never], dim=1), mask)
+    # Dice is a mean over classes: one that is neither there nor shown loses nothing.
+    one = mask_loss(logits, mask)
+    cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits[:, 0], mask.float()
+    )
+    assert (both - cross_entropy).item() == pytest.approx((one - cross_entropy).item() / 2)
+
+
 def test_mask_loss_without_any_device_is_finite_and_least_for_background():
     empty = torch.zeros(2, 32, 32, dtype=torch.int64)
     logits = torch.full((2, 1, 32, 32), -20.0, requires_grad=True)

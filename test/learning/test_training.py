@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,14 +15,16 @@ from synthex_ros.learning.batches import RandomizedFrames, epoch_loader  # noqa:
 from synthex_ros.learning.curves import draw_history, read_history  # noqa: E402
 from synthex_ros.learning.dataset import FrameSet  # noqa: E402
 from synthex_ros.learning.export import export, restore  # noqa: E402
+from synthex_ros.learning.generate import generate  # noqa: E402
 from synthex_ros.learning.geometry_transforms import Placement  # noqa: E402
+from synthex_ros.learning.joined_frames import JoinedFrames  # noqa: E402
 from synthex_ros.learning.networks.registry import parameter_count  # noqa: E402
 from synthex_ros.learning.randomization import Randomization  # noqa: E402
 from synthex_ros.learning.run_state import load_checkpoint  # noqa: E402
 from synthex_ros.learning.training import Training, TrainingSettings, predictor  # noqa: E402
 from synthex_ros.tracking.model import TrackerModel  # noqa: E402
 
-from .conftest import FRAMES, SEED  # noqa: E402
+from .conftest import FRAMES, SAMPLING, SEED  # noqa: E402
 
 
 class Interrupted(Exception):
@@ -97,6 +100,25 @@ def test_training_on_starts_from_averaged_weights(run, settings, tmp_path):
     weights = Training(changed, tmp_path).network.state_dict()
     for name, value in load_checkpoint(best)['average'].items():
         torch.testing.assert_close(weights[name], value)
+
+
+def test_folders_are_trained_on_one_after_another(
+    settings, frames_root, validation_root, tmp_path
+):
+    parts = FrameSet(frames_root, 5), FrameSet(frames_root, 4, first=5)
+    joined = JoinedFrames(parts)
+    assert len(joined) == 9
+    for row in range(9):
+        part, inner = (parts[0], row) if row < 5 else (parts[1], row - 5)
+        assert joined.shows_device(row) == part.shows_device(inner)
+        assert np.array_equal(joined.labelled(row).image, part.labelled(inner).image)
+    with pytest.raises(IndexError):
+        joined.labelled(9)
+    list(generate(SAMPLING, 4, tmp_path / 'more', SEED + 2, workers=1))
+    changed = replace(settings, also_train=(str(tmp_path / 'more'),))
+    assert Training(changed, tmp_path / 'run').steps_per_epoch == (FRAMES + 4) // 3
+    with pytest.raises(ValueError, match='seed'):
+        Training(replace(settings, also_train=(str(validation_root),)), tmp_path / 'again')
 
 
 def test_batches_depend_on_seed_epoch_and_row_alone(frames_root):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from synthex_ros.ros import task_run
+from synthex_ros.ros import probe, task_run
 from synthex_ros.ros.claims import Claims
 from synthex_ros.ros.graph import DomainTakenError, Graph, GraphError
 
@@ -109,6 +109,23 @@ def test_killed_node_is_reported_or_started_again(domain, describe, talker_envir
         )
         wait_for(lambda: graph.state('phoenix') == 'active', 'phoenix active')
         assert graph.processes['phoenix'].starts == 2
+
+
+def test_a_node_that_was_silent_is_asked_again_by_a_new_client(
+    domain, describe, talker_environment, monkeypatch
+):
+    monkeypatch.setattr(probe, '_STALE_S', 0.1)
+    with Graph([describe()], domain, environment=talker_environment) as graph:
+        graph.wait_active(30.0)
+        first, node = graph._probe._clients['/talker'], graph.processes['talker']
+        node.signal(signal.SIGSTOP)
+        try:
+            wait_for(lambda: graph.state('talker') == 'silent', 'silence')
+            assert graph.state('talker') != 'active'
+        finally:
+            node.signal(signal.SIGCONT)
+        wait_for(lambda: graph.state('talker') == 'active', 'an answer')
+        assert graph._probe._clients['/talker'] is not first
 
 
 def test_callback_error_ends_the_node_safely_with_an_error(domain, describe, talker_environment):

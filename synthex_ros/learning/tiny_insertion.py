@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthex_ros.learning.sampling import Box, ViewSample
+from synthex_ros.learning.scene_signal import ReadSignal
 from synthex_ros.learning.visibility import Shadow
 from synthex_ros.xray.mesh_tracer import PathLayer
 from synthex_ros.xray.renderer import Renderer, Technique
@@ -121,15 +122,11 @@ def placed_device(
     mu, given = attenuation_of(contrast, inside, setup.primary[mask], setup.scatter[mask])
     part, paths = _widened(path, shape)
     lost = _behind_spot(setup.primary[part] * (1 - np.exp(-mu * paths)), setup, depth_m)
-    detector = setup.renderer.detector
+    signal = ReadSignal(setup.renderer.detector, setup.gain_counts_kev)
     before = setup.primary[part] + setup.scatter[part]
-    full_kev = detector.full_scale / setup.gain_counts_kev
-    seen = np.minimum(before, full_kev) - np.minimum(before - lost, full_kev)
-    shadow = Shadow(
-        seen.ravel(),
-        np.maximum(setup.variance[part] / detector.swank_factor, 1e-12).ravel(),
-        (detector.electronic_noise_counts / setup.gain_counts_kev) ** 2,
-    )
+    seen = signal.readable(before) - signal.readable(before - lost)
+    quantum = signal.quantum_kev2(setup.variance[part])
+    shadow = signal.shadow(seen.ravel(), quantum.ravel())
     return TinyDevice(name, size_m, float(depth_m), box, mask, part, lost, shadow, given)
 
 

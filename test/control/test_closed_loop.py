@@ -42,6 +42,7 @@ def test_twenty_random_targets_are_reached(latency_s, parameters, seed):
     assert np.median(final) <= 0.8e-3
     assert np.percentile(final, 95) <= 1.6e-3
     assert np.percentile(past, 95) <= 0.5e-3
+    assert 'not_followed' not in loop.controller.rejections
 
 
 @pytest.mark.parametrize('seed', range(4))

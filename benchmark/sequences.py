@@ -1,6 +1,7 @@
 """Tracking through time: sequences with 30 % hidden frames, lost tracks and recovery.
 
-    python benchmark/sequences.py [--frames 360] [--points 40] [--hidden 0.3] [--json FILE]
+    python benchmark/sequences.py [--frames 360] [--points 40] [--hidden 0.3] [--model FILE]
+                                   [--json FILE]
 
 First points in the image: rest, steady motion, swings and stop-and-go at 15 frames/s, noise of
 1 px, 2 % outliers of 50 px, frames hidden in spells of 3 to 12. Each motion model filters all of
@@ -45,6 +46,7 @@ from synthex_ros.tracking.shape import ShapeFitter
 SIGMA_PX = 1.0
 OUTLIERS, OUTLIER_PX = 0.02, 50.0
 LATENCY_S = 0.1
+SLOW_FRAMES, WIDTH = 3, 130
 PX_PER_M = 2500.0
 """Pixels of 0.582 mm at a magnification of 1.46."""
 
@@ -93,6 +95,7 @@ class Score:
             'mean_normalised_squared': float(np.mean(self.normalised)),
             'reappearances': len(self.recovery) + self.not_recovered,
             'not_recovered': self.not_recovered,
+            'slow': sum(frames > SLOW_FRAMES for frames in self.recovery),
             'recovery_frames_max': max(self.recovery, default=0),
             'recovery_frames_mean': float(np.mean(self.recovery)) if self.recovery else 0.0,
             'frames_in_regions': self.regions,
@@ -166,9 +169,14 @@ def table_of(title: str, rows: dict[str, dict[str, float]], columns: dict[str, s
 RECOVERED = {
     'reappearances': 're-appeared',
     'not_recovered': 'not found again',
-    'recovery_frames_max': 'found after, max [frames]',
+    'slow': 'after more than 3',
+    'recovery_frames_max': 'frames, max',
     'recovery_frames_mean': 'mean',
 }
+
+
+def _file(name: str) -> Path:
+    return Path(name) if Path(name).is_file() else resources.find('models', name)
 
 
 def main() -> None:
@@ -177,10 +185,13 @@ def main() -> None:
     parser.add_argument('--frames', type=int, default=360, help='rendered; 0 for points alone')
     parser.add_argument('--points', type=int, default=40, help='sequences of each path')
     parser.add_argument('--hidden', type=float, default=0.3, help='part of the frames')
+    parser.add_argument('--model', default='cm_tracker.onnx', help='a shipped file, or a path')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--json', type=Path, help='also write the numbers to this file')
     args = parser.parse_args()
-    console, points, rendered = Console(), {}, {}
+    console = Console(width=max(WIDTH, Console().width))
+    points: dict[str, dict[str, float]] = {}
+    rendered: dict[str, dict[str, float]] = {}
     for path in PATHS:
         for name, motion in MOTIONS.items():
             score = score_points(motion, PATHS[path], args.points, 150, args.hidden)
@@ -189,7 +200,7 @@ def main() -> None:
     shown |= {'mean_normalised_squared': 'normalised'} | RECOVERED
     console.print(table_of('points, motion model', points, shown))
     if args.frames:
-        model = TrackerModel(resources.find('models', 'cm_tracker.onnx'), args.threads)
+        model = TrackerModel(_file(args.model), args.threads)
         frames = list(sequence(args.frames, args.hidden, seed=1))
         for name, motion in (('velocity', WhiteAcceleration()), ('mixed', MixedMotion())):
             for regions in (False, True) if model.any_size else (False,):

@@ -85,7 +85,7 @@ class TrackerParams:
     acceleration_density: float = bounded(0.1, 1e-3, 10.0, 'motion of the tip [m/s^1.5]')
     gate_chi2: float = bounded(16.27, 3.0, 1e3, 'squared Mahalanobis distance, 3 dof')
     lost_after: int = bounded(3, 1, 100, 'rejected or missed frames in a row until lost')
-    recover_after: int = bounded(2, 1, 100, 'agreeing frames in a row until found again')
+    recover_after: int = bounded(2, 1, 100, 'agreeing frames until found again')
     lost_timeout_s: float = bounded(0.5, 0.05, 10.0, 'time without measurement until lost [s]')
     horizon_s: float = bounded(1.0, 0.1, 10.0, 'history kept for late frames [s]')
 

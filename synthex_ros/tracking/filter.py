@@ -39,7 +39,8 @@ class FilterSettings:
     Attributes:
         gate_chi2: largest squared Mahalanobis distance of an accepted measurement.
         lost_after: rejected or missed measurements in a row after which the track is lost.
-        recover_after: measurements in a row that must agree before a lost track is found again.
+        recover_after: measurements that must agree before a lost track is found again; between
+            two of them one may lie elsewhere.
         lost_timeout_s: time without an accepted measurement after which the track is lost [s].
         horizon_s: how much history is kept; older measurements are refused [s].
     """
@@ -83,8 +84,9 @@ class PointState:
         lost: whether the position must not be used.
         started: whether there has been any measurement.
         failures: rejected or missed in a row.
-        agreed: agreeing measurements in a row while lost.
+        agreed: agreeing measurements while lost.
         accepted: whether the newest measurement passed the gate.
+        rival: while lost, the track as it was before the newest measurement, which disagreed.
     """
 
     time_s: float = -np.inf
@@ -96,6 +98,7 @@ class PointState:
     failures: int = 0
     agreed: int = 0
     accepted: bool = False
+    rival: PointState | None = None
 
     @property
     def position(self) -> Array:
@@ -205,24 +208,41 @@ class PointFilter:
             moved = replace(moved, lost=True, agreed=0)
         passed = seen.position is not None and self._gate(moved, seen)
         if moved.lost:
-            return self._while_lost(moved, seen, passed)
+            return self._while_lost(state, moved, seen, passed)
         if passed:
             return replace(self._updated(moved, seen), failures=0, accepted=True)
         failures = moved.failures + 1
         lost = failures >= self.settings.lost_after
         return replace(moved, failures=failures, lost=lost, agreed=0, accepted=False)
 
-    def _while_lost(self, moved: PointState, seen: Measurement, passed: bool) -> PointState:
+    def _while_lost(
+        self, state: PointState, moved: PointState, seen: Measurement, passed: bool
+    ) -> PointState:
         if seen.position is None:
-            return replace(moved, agreed=0, failures=moved.failures + 1, accepted=False)
-        if moved.agreed == 0 or not passed:
-            enough = self.settings.recover_after <= 1
-            return self._fresh(seen, lost=not enough, agreed=1)
+            failures = moved.failures + 1
+            return replace(moved, agreed=0, failures=failures, accepted=False, rival=None)
+        if moved.agreed and passed:
+            return self._agreeing(moved, seen)
+        rival = moved.rival
+        if rival is not None and self._near(rival, seen, seen.time_s - state.time_s):
+            return self._agreeing(self._moved(rival, seen.time_s), seen)
+        # Which of the two is wrong the next measurement tells: 2 of 3 find the track again.
+        fresh = self._fresh(seen, lost=self.settings.recover_after > 1, agreed=1)
+        return replace(fresh, rival=replace(state, rival=None) if state.agreed else None)
+
+    def _near(self, rival: PointState, seen: Measurement, interval_s: float) -> bool:
+        """Tell whether the next measurement could be there: in two intervals it may be anywhere.
+
+        The speed of a track of one measurement is unknown. Where two intervals of it were
+        allowed, false places agreed with true ones, and the track flew on at their distance.
+        """
+        return self._gate(self._moved(rival, rival.time_s + interval_s), seen)
+
+    def _agreeing(self, moved: PointState, seen: Measurement) -> PointState:
         agreed = moved.agreed + 1
-        found = agreed >= self.settings.recover_after
-        return replace(
-            self._updated(moved, seen), agreed=agreed, lost=not found, failures=0, accepted=True
-        )
+        lost = agreed < self.settings.recover_after
+        updated = self._updated(moved, seen)
+        return replace(updated, agreed=agreed, lost=lost, failures=0, accepted=True, rival=None)
 
     def _fresh(self, seen: Measurement, lost: bool, agreed: int) -> PointState:
         position = np.asarray(seen.position, float)

@@ -121,20 +121,56 @@ def test_outlier_is_rejected_and_leaves_the_track_alone():
     np.testing.assert_array_equal(state.belief.mean, expected.belief.mean)
 
 
-def test_lost_after_misses_then_found_again_after_agreement():
-    options = FilterSettings(lost_after=3, recover_after=2)
-    track_filter = PointFilter(options)
+ELSEWHERE = np.array([0.02, 0.01, 0.0])
+FAR, FARTHER = ELSEWHERE + [0.05, 0, 0], ELSEWHERE - [0, 0.07, 0]
+
+
+@pytest.mark.parametrize(
+    ('places', 'lost'),
+    [
+        ([ELSEWHERE, ELSEWHERE], [True, False]),
+        ([FAR, ELSEWHERE, ELSEWHERE], [True, True, False]),
+        ([ELSEWHERE, FAR, ELSEWHERE], [True, True, False]),
+        ([ELSEWHERE, FAR, FARTHER, ELSEWHERE], [True] * 4),
+        ([ELSEWHERE, None, ELSEWHERE], [True] * 3),
+        ([FAR, FARTHER, ELSEWHERE, FAR], [True] * 4),
+    ],
+    ids=['two', 'a false one first', 'one between', 'two between', 'a miss between', 'none agree'],
+)
+def test_lost_after_misses_then_found_again_where_two_of_three_agree(places, lost):
+    track_filter = PointFilter(FilterSettings(lost_after=3, recover_after=2))
     for measurement in track(np.random.default_rng(7), 10):
         track_filter.add(measurement)
-    lost = [track_filter.add(Measurement(k / RATE_HZ)).lost for k in range(10, 13)]
-    assert lost == [False, False, True]
-    elsewhere = np.array([0.02, 0.01, 0.0])
-    assert track_filter.add(seen(13, elsewhere)).lost
-    assert track_filter.add(seen(14, elsewhere + [0.05, 0, 0])).lost
-    assert track_filter.add(seen(15, elsewhere)).lost
-    state = track_filter.add(seen(16, elsewhere))
-    assert not state.lost
-    np.testing.assert_allclose(state.position, elsewhere, atol=1e-4)
+    missed = [track_filter.add(Measurement(k / RATE_HZ)).lost for k in range(10, 13)]
+    assert missed == [False, False, True]
+    for k, (place, expected) in enumerate(zip(places, lost, strict=True), 13):
+        shown = Measurement(k / RATE_HZ) if place is None else seen(k, place)
+        state = track_filter.add(shown)
+        assert state.lost == expected
+    if not state.lost:
+        np.testing.assert_allclose(state.position, ELSEWHERE, atol=1e-4)
+        assert state.rival is None
+
+
+def test_three_must_agree_and_a_false_one_between_does_not_start_anew():
+    track_filter = PointFilter(FilterSettings(lost_after=1, recover_after=3))
+    track_filter.add(seen(0, FAR))
+    track_filter.add(Measurement(1 / RATE_HZ))
+    places = [ELSEWHERE, ELSEWHERE, FARTHER, ELSEWHERE]
+    states = [track_filter.add(seen(k, place)) for k, place in enumerate(places, 2)]
+    assert [state.lost for state in states] == [True, True, True, False]
+
+
+def test_what_could_be_reached_in_two_intervals_alone_does_not_agree():
+    """At the highest speed that the motion allows a false place and a true one would be a track."""
+    motion = WhiteAcceleration()
+    off = ELSEWHERE + [5.5 * motion.start_velocity_sigma / RATE_HZ, 0, 0]
+    track_filter = PointFilter(FilterSettings(lost_after=1, recover_after=2), motion)
+    track_filter.add(seen(0, FAR))
+    track_filter.add(Measurement(1 / RATE_HZ))
+    assert track_filter.add(seen(2, off)).lost
+    assert track_filter.add(seen(3, FARTHER)).lost
+    assert track_filter.add(seen(4, ELSEWHERE)).lost
 
 
 def test_first_measurement_starts_the_track_and_nothing_before_it_does():

@@ -162,7 +162,7 @@ def test_three_must_agree_and_a_false_one_between_does_not_start_anew():
 
 
 def test_what_could_be_reached_in_two_intervals_alone_does_not_agree():
-    """At the highest speed that the motion allows a false place and a true one would be a track."""
+    """At such a speed any false place and a true one would make a track."""
     motion = WhiteAcceleration()
     off = ELSEWHERE + [5.5 * motion.start_velocity_sigma / RATE_HZ, 0, 0]
     track_filter = PointFilter(FilterSettings(lost_after=1, recover_after=2), motion)

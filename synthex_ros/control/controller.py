@@ -115,6 +115,7 @@ class Controller:
             self.last_reason = reason or kind
         joints = self._held.at(stamp_ns)
         self.servo.release()
+        self._following.forget()
         if stamp_ns is not None:
             self._commanded(stamp_ns, joints)
         return Answer(joints, True, kind, reason)
@@ -172,12 +173,12 @@ class Controller:
         if refused is not None:
             return self.hold('guard', refused, stamp_ns)
         self._held.release()
-        self._commanded(stamp_ns, step.joints)
+        effect_ns = self._commanded(stamp_ns, step.joints)
+        self._following.commanded(effect_ns, step.joints)
         return Answer(step.joints, False, error_m=step.error_m)
 
     def _start_anew(self, reason: str, stamp_ns: int) -> Answer:
         """Hold the joints as they are, and forget the commands that were not followed."""
-        self._following.forget()
         self.history.forget_commands()
         self._held.release()
         return self.hold('not_followed', reason, stamp_ns)
@@ -195,7 +196,8 @@ class Controller:
         self.servo.estimate.reopen()
         return True
 
-    def _commanded(self, stamp_ns: int, joints: Array) -> None:
+    def _commanded(self, stamp_ns: int, joints: Array) -> int:
+        """Take note of a command; return when it takes effect [ns]."""
         effect_ns = stamp_ns + round(self.delay.value_s() * 1e9)
         self.history.commanded(effect_ns, joints)
-        self._following.commanded(effect_ns, joints)
+        return effect_ns

@@ -35,11 +35,11 @@ class Following:
         self._commands: deque[tuple[int, Array]] = deque()
 
     def forget(self) -> None:
-        """Forget all commands: none of them is waited for."""
+        """Forget all commands: the device is held, and starts anew from where it is."""
         self._commands.clear()
 
     def commanded(self, effect_ns: int, joints: Array) -> None:
-        """Take a command, shape (J,) [m or rad], that takes effect at `effect_ns` [ns]."""
+        """Take a moving command, shape (J,) [m or rad], that takes effect at `effect_ns` [ns]."""
         self._commands.append((effect_ns, np.array(joints, float)))
 
     def failure(self, stamp_ns: int) -> str | None:

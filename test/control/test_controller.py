@@ -170,6 +170,14 @@ def test_a_device_that_does_not_follow_is_held_and_not_led_on(controller):
     assert np.all(leads[np.array(held[:-1]) + 1] <= 0.020 / 15 + 1e-9)
 
 
+def test_a_device_that_is_moved_by_others_while_it_is_held_is_only_idle(controller):
+    for k in range(60):
+        stamp = NS + k * NS // 15
+        joints = HOME + [0.020 * k / 15 * 0.5, 0, 0, 0]
+        controller.measured(stamp, joints)
+        assert controller.answer(good_frame(stamp, joints), stamp).kind == 'idle'
+
+
 def test_after_a_hold_motion_starts_from_the_present_joints(controller):
     controller.goals.add(goal())
     controller.answer(TrackedFrame(NS, 'lost'), NS)

@@ -161,8 +161,7 @@ class MagneticController:
         if force is not None and kind in ('idle', 'wall_force'):
             force = np.zeros(3)
         still = None if self._has_no_joints else self._held.at(stamp_ns)
-        if still is not None and stamp_ns is not None:
-            self._following.commanded(self._now_ns(stamp_ns), still)
+        self._following.forget()
         wish = Wish(field, force, still)
         if at_ns is not None:
             self.law.sent(self._now_ns(at_ns), wish)
@@ -209,7 +208,6 @@ class MagneticController:
             return self.hold(*found, stamp_ns)
         astray = None if self._has_no_joints else self._following.failure(stamp_ns)
         if astray is not None:
-            self._following.forget()
             self._held.release()
             return self.hold('not_followed', astray, stamp_ns)
         if self._blocked(seen_from(found, _back(frame), frame.line_world_m), now_ns):

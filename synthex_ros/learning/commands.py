@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+
+from synthex_ros.learning.waiting_threads import let_threads_wait_briefly
 
 
 def register(subparsers) -> None:
@@ -117,9 +118,7 @@ def run_generate(args: argparse.Namespace) -> int:
 
 def run_train(args: argparse.Namespace) -> int:
     """Train and draw the loss curves."""
-    # Waiting OpenMP threads that spin take the core from the loader, and a step ten times as long.
-    # It is read when torch is first imported.
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    let_threads_wait_briefly()
     from synthex_ros.learning.curves import draw_history
     from synthex_ros.learning.recipes import load_recipe
 
@@ -174,7 +173,7 @@ def run_export(args: argparse.Namespace) -> int:
 
 def run_study(args: argparse.Namespace) -> int:
     """Run a study, or go on with it, and print its tables."""
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    let_threads_wait_briefly()
     from rich.console import Console
     from rich.markdown import Markdown
 

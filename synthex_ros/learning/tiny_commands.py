@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from synthex_ros.learning.waiting_threads import let_threads_wait_briefly
+
 
 def register(subparsers: Any) -> None:
     """Add `tiny` to the command line."""
@@ -57,10 +59,7 @@ def run_generate(args: argparse.Namespace) -> int:
 
 def run_train(args: argparse.Namespace) -> int:
     """Train, with a line an epoch."""
-    import os
-
-    # Read when torch is first imported; threads that spin take the core from the loader.
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    let_threads_wait_briefly()
     from rich.progress import Progress
 
     from synthex_ros.learning.tiny_training import LOSSES, TinySettings, TinyTraining

@@ -46,7 +46,9 @@ from synthex_ros.tracking.shape import ShapeFitter
 SIGMA_PX = 1.0
 OUTLIERS, OUTLIER_PX = 0.02, 50.0
 LATENCY_S = 0.1
-SLOW_FRAMES, WIDTH = 3, 130
+SLOW_FRAMES = 3
+LEAST_COLUMNS = 130
+"""Characters a line that the tables need."""
 PX_PER_M = 2500.0
 """Pixels of 0.582 mm at a magnification of 1.46."""
 
@@ -189,7 +191,7 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--json', type=Path, help='also write the numbers to this file')
     args = parser.parse_args()
-    console = Console(width=max(WIDTH, Console().width))
+    console = Console(width=max(LEAST_COLUMNS, Console().width))
     points: dict[str, dict[str, float]] = {}
     rendered: dict[str, dict[str, float]] = {}
     for path in PATHS:

@@ -63,6 +63,7 @@ class Following:
             return None
         k = int(np.argmax(excess))
         return (
-            f'{self._names[k]} is at {here[k]:.4g}, {abs(here[k] - nearest[k]):.3g} from its '
-            'set-points of the last half second: disabled, blocked or commands refused?'
+            f'{self._names[k]} is at {here[k]:.4g}, {abs(here[k] - nearest[k]):.3g} off its '
+            f'set-points of the last half second, allowed {self._slack[k]:.3g}: see what the '
+            'device says of commands; is it enabled and free, with the same limits?'
         )

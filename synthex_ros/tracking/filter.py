@@ -228,7 +228,7 @@ class PointFilter:
             return self._agreeing(self._moved(rival, seen.time_s), seen)
         # Which of the two is wrong the next measurement tells: 2 of 3 find the track again.
         fresh = self._fresh(seen, lost=self.settings.recover_after > 1, agreed=1)
-        return replace(fresh, rival=replace(state, rival=None) if state.agreed else None)
+        return replace(fresh, rival=replace(state, rival=None) if moved.agreed else None)
 
     def _near(self, rival: PointState, seen: Measurement, interval_s: float) -> bool:
         """Tell whether the next measurement could be there: in two intervals it may be anywhere.

@@ -173,6 +173,17 @@ def test_what_could_be_reached_in_two_intervals_alone_does_not_agree():
     assert track_filter.add(seen(4, ELSEWHERE)).lost
 
 
+def test_a_place_from_before_a_silence_does_not_agree_with_one_after_it():
+    track_filter = PointFilter(FilterSettings(lost_after=3, recover_after=2, lost_timeout_s=0.5))
+    track_filter.add(seen(0, FAR))
+    for k in range(1, 4):
+        track_filter.add(Measurement(k / RATE_HZ))
+    assert not [track_filter.add(seen(k, ELSEWHERE)) for k in (4, 5)][-1].lost
+    quiet = 5 + int(RATE_HZ)
+    assert track_filter.add(seen(quiet, FAR)).lost
+    assert track_filter.add(seen(quiet + 1, ELSEWHERE)).lost
+
+
 def test_first_measurement_starts_the_track_and_nothing_before_it_does():
     track_filter = PointFilter()
     assert track_filter.add(Measurement(0.0)).lost

@@ -206,7 +206,7 @@ class MagneticController:
         found = self._rules.measurement(frame)
         if isinstance(found, tuple):
             return self.hold(*found, stamp_ns)
-        astray = None if self._has_no_joints else self._following.failure(stamp_ns)
+        astray = self._following.failure(stamp_ns)
         if astray is not None:
             self._held.release()
             return self.hold('not_followed', astray, stamp_ns)

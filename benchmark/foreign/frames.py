@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from benchmark.foreign.exports import EXPORTS, Export, exported
 from benchmark.foreign.panel import (
     Beam,
     Exposure,
+    Settings,
     System,
+    burnt_out,
     draw_system,
     read_out,
+    settle,
     shadow_between,
     with_scatter,
 )
@@ -40,6 +43,9 @@ from synthex_ros.settings import as_plain
 FRAMES_PER_VIEW = 2
 """A raw frame and a processed one, each with a device of its own."""
 VIEWS_AT_ONCE = 12
+CHAIN = 2
+"""Number of the chain. In the first, the bare beam beside a patient scattered too, and exposure
+and gain were controlled by the median of the whole image, bare beam included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +57,31 @@ class _View:
     system: System
     beam: Beam
     area_density_g_cm2: NDArray[np.float32]
-    empty: Exposure
+    settings: Settings
+
+    @property
+    def pitch_mm(self) -> float:
+        """Pixel pitch of the detector."""
+        return self.seen.view.geometry.pixel_pitch_m[0] * 1e3
+
+    def exposure(self, device_m: NDArray[np.float32] | None = None) -> Exposure:
+        """Return what the screen absorbs behind patient and device, with scatter."""
+        primary = self.beam.exposure(self.area_density_g_cm2, device_m)
+        return with_scatter(primary, self.settings.scatter, self.system, self.pitch_mm)
+
+    def snr(self, exposure: Exposure, other: Exposure, mask: NDArray | None = None) -> float:
+        """Return how well an ideal observer tells exposures apart, from the pixels of a mask."""
+        shadow = shadow_between(exposure, other, self.system, self.settings)
+        if mask is not None:
+            seen = np.flatnonzero(mask)
+            shadow = replace(
+                shadow, lost_kev=shadow.lost_kev[seen], quantum_kev2=shadow.quantum_kev2[seen]
+            )
+        return shadow.snr()
+
+    def burnt_out(self, *exposures: Exposure) -> NDArray[np.bool_]:
+        """Tell which pixels are at full scale in each of some exposures."""
+        return np.all([burnt_out(e, self.system, self.settings) for e in exposures], axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +119,7 @@ class ForeignFrames:
         return {
             'description': 'radiographs of a continuum manipulator by ITK-RTK and gVirtualXray',
             'version': __version__,
+            'chain': CHAIN,
             'seed': self.seed,
             'anatomies': list(self.anatomies),
             'sampling': as_plain(self.sampling),
@@ -125,7 +156,9 @@ class ForeignFrames:
         system = draw_system(rng)
         beam = Beam(system)
         tissues = self._patients[anatomy].area_density_g_cm2(seen.view, seen.world_from_patient)
-        return _View(anatomy, seen, system, beam, tissues, beam.exposure(tissues))
+        pitch_mm = seen.view.geometry.pixel_pitch_m[0] * 1e3
+        settings = settle(beam.exposure(tissues), beam.bare_kev, system, pitch_mm)
+        return _View(anatomy, seen, system, beam, tissues, settings)
 
     def _plan(self, index: int) -> _Plan:
         rng = frame_rng(self.seed, index)
@@ -144,28 +177,14 @@ class ForeignFrames:
     def _frame(
         self, plan: _Plan, view: _View, paths: DevicePaths | None
     ) -> tuple[dict[str, Any], NDArray]:
-        geometry, system = view.seen.view.geometry, view.system
-        pitch_mm = geometry.pixel_pitch_m[0] * 1e3
-        without = with_scatter(view.empty, system, pitch_mm)
-        exposure, ratios = without, np.zeros(0)
-        if paths is not None:
-
-            def behind(path_m: NDArray[np.float32]) -> Exposure:
-                primary = view.beam.exposure(view.area_density_g_cm2, path_m)
-                return with_scatter(primary, system, pitch_mm)
-
-            exposure = behind(paths.path_m)
-            ratios = np.array(
-                [shadow_between(exposure, behind(m), system).snr() for m in paths.moved_m]
-            )
-        counts = read_out(exposure, system, pitch_mm, plan.rng)
+        exposure = view.exposure(paths.path_m if paths is not None else None)
+        counts = read_out(exposure, view.system, view.settings, view.pitch_mm, plan.rng)
         name = self.export_name(plan.index)
-        export = exported(counts, system.bits, pitch_mm, name, plan.rng)
+        export = exported(counts, view.system.bits, view.pitch_mm, name, plan.rng)
         image = self._image(plan, view, export, name)
         annotations = []
-        if paths is not None and plan.device is not None:
-            contrast = 1 - exposure.energy_kev / without.energy_kev
-            annotations = self._annotations(plan, export, paths.mask, contrast, ratios, image)
+        if paths is not None:
+            annotations = self._annotations(plan, view, exposure, paths, export, image)
         return {'image': image, 'annotations': annotations}, export.pixels()
 
     def _image(self, plan: _Plan, view: _View, export: Export, name: str) -> dict[str, Any]:
@@ -189,22 +208,25 @@ class ForeignFrames:
     def _annotations(
         self,
         plan: _Plan,
+        view: _View,
+        exposure: Exposure,
+        paths: DevicePaths,
         export: Export,
-        mask: NDArray[np.uint8],
-        contrast: NDArray,
-        ratios: NDArray,
         image: dict[str, Any],
     ) -> list[dict[str, Any]]:
         """Return the annotation of the device, or none where nothing of it is seen."""
-        device = plan.device
+        device, without = plan.device, view.exposure()
+        mask = np.where(view.burnt_out(exposure, without), 0, paths.mask).astype(np.uint8)
         shown = export.mask(mask)
         if device is None or not shown.any():
             return []
-        sample, view = device.sample, plan.seen.view
-        raw_points = view.project(sample.landmarks_world_m)
-        depth = view.to_source(sample.landmarks_world_m)[:, 2]
+        sample, seen = device.sample, plan.seen.view
+        raw_points = seen.project(sample.landmarks_world_m)
+        depth = seen.to_source(sample.landmarks_world_m)[:, 2]
         image['source_to_object_mm'] = float(depth.mean() * 1e3)
+        contrast = 1 - exposure.energy_kev / without.energy_kev
         at_landmarks = local_contrast(contrast, mask, raw_points)
+        ratios = np.array([view.snr(exposure, view.exposure(m)) for m in paths.moved_m])
         points = export.points(raw_points)
         rows, columns = shown.shape
         keypoints = keypoints_of(
@@ -224,6 +246,7 @@ class ForeignFrames:
                 contrast=round(float(np.median(contrast[mask > 0])), 5),
                 keypoint_contrast=[round(float(value), 5) for value in at_landmarks],
                 keypoint_snr=[round(float(value), 3) for value in ratios],
+                snr=round(view.snr(exposure, without, mask), 3),
                 world_from_device_base=sample.world_from_device_base.tolist(),
                 roll_rad=sample.roll,
                 control_rad=sample.control_rad.tolist(),

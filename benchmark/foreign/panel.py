@@ -21,6 +21,7 @@ SCREENS = {'Gadolinium Oxysulfide': (0.07, 0.14), 'Cesium Iodide': (0.10, 0.18)}
 _SCATTER_SHRINK = 8
 _CM_OF_M = 100.0
 _ROUNDING = 1 / 12
+_LEAST_SCATTERED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,16 @@ class System:
         copper_mm: filter.
         screen: compound of the screen.
         loading_g_cm2: of the screen.
-        scatter_to_primary: scattered over primary signal, mean over the image.
+        scatter_to_primary: scattered over primary signal, median in the measuring field.
         scatter_mm: deviation of the scatter's spread on the detector.
         core_mm: deviation of the light's Gaussian spread.
         tail_mm: decay length of its exponential tail.
         tail_share: part of the light in the tail.
-        quanta: absorbed a pixel, median over the image.
+        measured_share: diameter of the measuring field, a disc in the middle, as a part of the
+            image's side.
+        quanta: absorbed a pixel, median in the measuring field.
         bits: of the read-out.
-        median_share: part of full scale that the median pixel gets.
+        bare_share: part of full scale that the bare beam reaches; above 1 it burns out.
         offset_counts: of the dark image.
         noise_counts: deviation of the read-out noise.
         shading: greatest deviation of the uneven field that no calibration took away.
@@ -59,9 +62,10 @@ class System:
     core_mm: float
     tail_mm: float
     tail_share: float
+    measured_share: float
     quanta: float
     bits: int
-    median_share: float
+    bare_share: float
     offset_counts: float
     noise_counts: float
     shading: float
@@ -80,14 +84,15 @@ def draw_system(rng: np.random.Generator) -> System:
         copper_mm=float(rng.choice([0.0, 0.1, 0.4])),
         screen=screen,
         loading_g_cm2=float(rng.uniform(*SCREENS[screen])),
-        scatter_to_primary=float(rng.uniform(0.2, 1.5)),
+        scatter_to_primary=float(rng.uniform(0.2, 2.0)),
         scatter_mm=float(rng.uniform(25, 60)),
         core_mm=float(rng.uniform(0.15, 0.40)),
         tail_mm=float(rng.uniform(0.4, 1.2)),
         tail_share=float(rng.uniform(0.1, 0.4)),
+        measured_share=float(rng.uniform(0.3, 0.6)),
         quanta=float(np.exp(rng.uniform(np.log(60), np.log(1000)))),
         bits=bits,
-        median_share=float(rng.uniform(0.08, 0.35)),
+        bare_share=float(np.exp(rng.uniform(np.log(0.2), np.log(3.0)))),
         offset_counts=float(rng.uniform(0, 100)) * scale,
         noise_counts=float(rng.uniform(0.5, 4.0)) * scale,
         shading=float(rng.uniform(0.0, 0.15)),
@@ -97,11 +102,11 @@ def draw_system(rng: np.random.Generator) -> System:
 
 @dataclass(frozen=True, eq=False)
 class Exposure:
-    """What a pixel absorbs on average, in units of a quantum of the bare beam.
+    """What a pixel absorbs on average, where it would absorb one quantum of the bare beam.
 
     Attributes:
         quanta: shape (rows, columns).
-        energy_kev: shape (rows, columns).
+        energy_kev: shape (rows, columns) [keV].
     """
 
     quanta: Image
@@ -113,6 +118,9 @@ class Beam:
 
     Args:
         system: of the view.
+
+    Attributes:
+        bare_kev: mean energy of an absorbed quantum of the bare beam [keV].
     """
 
     def __init__(self, system: System) -> None:
@@ -124,7 +132,9 @@ class Beam:
         absorbed = -np.expm1(
             -mass_attenuation_cm2_g(system.screen, energies) * system.loading_g_cm2
         )
-        self._weights = np.stack([photons * absorbed, photons * absorbed * energies], axis=1)
+        shares = photons * absorbed / (photons @ absorbed)
+        self._weights = np.stack([shares, shares * energies], axis=1)
+        self.bare_kev = float(shares @ energies)
         self._tissues = np.stack([mass_attenuation_cm2_g(name, energies) for name in TISSUES])
         self._device = mass_attenuation_cm2_g(DEVICE_FORMULA, energies) * DEVICE_G_CM3 * _CM_OF_M
 
@@ -154,13 +164,73 @@ class Beam:
         passed[behind] *= np.exp(-paths[..., None] * self._device.astype(np.float32)).mean(axis=1)
 
 
-def with_scatter(exposure: Exposure, system: System, pixel_pitch_mm: float) -> Exposure:
-    """Return the exposure with a broad share of scatter, whose mean is the one of the system."""
-    return Exposure(
-        *(
-            image + np.float32(system.scatter_to_primary) * _broad(image, system, pixel_pitch_mm)
-            for image in (exposure.quanta, exposure.energy_kev)
-        )
+@dataclass(frozen=True)
+class Settings:
+    """What a system settles to behind a patient.
+
+    Attributes:
+        scatter: factor of the scattered quanta.
+        dose: quanta that a pixel would absorb of the bare beam.
+        gain: counts per keV of light.
+    """
+
+    scatter: float
+    dose: float
+    gain: float
+
+
+def settle(primary: Exposure, bare_kev: float, system: System, pixel_pitch_mm: float) -> Settings:
+    """Return what a system settles to: its measuring field gets the quanta that it asks for.
+
+    A field that is bare scatters nothing.
+
+    Args:
+        primary: behind the patient, without device.
+        bare_kev: mean energy of an absorbed quantum of the bare beam [keV].
+        system: of the view.
+        pixel_pitch_mm: of the detector.
+    """
+    field = _measuring_field(primary.quanta.shape, system)
+    scattered = float(np.median(_scattered(primary, system, pixel_pitch_mm)[0][field]))
+    share = system.scatter_to_primary * float(np.median(primary.quanta[field]))
+    scatter = share / scattered if scattered > _LEAST_SCATTERED else 0.0
+    total = with_scatter(primary, scatter, system, pixel_pitch_mm)
+    dose = system.quanta / float(np.median(total.quanta[field]))
+    return Settings(scatter, dose, system.bare_share * (2**system.bits - 1) / (bare_kev * dose))
+
+
+def _measuring_field(shape: tuple[int, ...], system: System) -> NDArray[np.bool_]:
+    rows, columns = (np.linspace(-1, 1, size) for size in shape)
+    return np.hypot(rows[:, None], columns) <= system.measured_share
+
+
+def with_scatter(
+    primary: Exposure, factor: float, system: System, pixel_pitch_mm: float
+) -> Exposure:
+    """Return the exposure with scatter: a broad spread of `-p ln p`, `p` the primary quanta.
+
+    What reaches the detector and how often it met something on its way make the source of scatter
+    (Ohnesorge, Flohr and Klingenbeck-Regn, Eur. Radiol. 9 (1999) 563): none comes from the bare
+    beam beside the patient.
+
+    Args:
+        primary: without scatter.
+        factor: of the spread.
+        system: of the view.
+        pixel_pitch_mm: of the detector.
+    """
+    quanta, energy_kev = _scattered(primary, system, pixel_pitch_mm)
+    share = np.float32(factor)
+    return Exposure(primary.quanta + share * quanta, primary.energy_kev + share * energy_kev)
+
+
+def _scattered(primary: Exposure, system: System, pixel_pitch_mm: float) -> tuple[Image, Image]:
+    """Return scattered quanta and their energy [keV] for a factor of 1."""
+    passed = np.maximum(primary.quanta, np.finfo(np.float32).tiny)
+    interactions = np.maximum(-np.log(passed), 0)
+    return (
+        _broad(passed * interactions, system, pixel_pitch_mm),
+        _broad(primary.energy_kev * interactions, system, pixel_pitch_mm),
     )
 
 
@@ -174,36 +244,33 @@ def _broad(image: Image, system: System, pixel_pitch_mm: float) -> Image:
 
 
 def read_out(
-    exposure: Exposure, system: System, pixel_pitch_mm: float, rng: np.random.Generator
+    exposure: Exposure,
+    system: System,
+    settings: Settings,
+    pixel_pitch_mm: float,
+    rng: np.random.Generator,
 ) -> NDArray[np.uint16]:
     """Return counts of one exposure: quantum noise, light spread, shading, gain and read-out.
-
-    The median of the image gets `quanta` and `median_share`: a crude exposure control.
 
     Args:
         exposure: expected, scatter included.
         system: of the view.
+        settings: behind this patient.
         pixel_pitch_mm: of the detector.
         rng: source of the noise.
     """
-    dose, gain = _dose_and_gain(exposure, system)
-    caught = rng.poisson(exposure.quanta * dose).astype(np.float32)
+    caught = rng.poisson(exposure.quanta * settings.dose).astype(np.float32)
     light = spread(caught * (exposure.energy_kev / exposure.quanta), system, pixel_pitch_mm)
     light *= _shading(light.shape, system)
     full = 2**system.bits - 1
-    counts = system.offset_counts + gain * light
+    counts = system.offset_counts + settings.gain * light
     counts += system.noise_counts * rng.standard_normal(light.shape, dtype=np.float32)
     return np.clip(np.rint(counts), 0, full).astype(np.uint16)
 
 
-def _dose_and_gain(exposure: Exposure, system: System) -> tuple[float, float]:
-    """Return quanta per quantum of the bare beam, and counts per keV of light."""
-    dose = system.quanta / float(np.median(exposure.quanta))
-    median = system.median_share * (2**system.bits - 1)
-    return dose, median / (float(np.median(exposure.energy_kev)) * dose)
-
-
-def shadow_between(exposure: Exposure, other: Exposure, system: System) -> Shadow:
+def shadow_between(
+    exposure: Exposure, other: Exposure, system: System, settings: Settings
+) -> Shadow:
     """Return how one exposure differs from another in the noise of the first, pixel by pixel.
 
     The spread of light takes nothing from it (`synthex_ros.learning.visibility`), what is above
@@ -214,15 +281,26 @@ def shadow_between(exposure: Exposure, other: Exposure, system: System) -> Shado
             are its pixels in a row, shape (rows * columns,).
         other: what it could be mistaken for, same shape.
         system: of the view.
+        settings: behind this patient.
     """
-    dose, gain = _dose_and_gain(exposure, system)
-    full_kev = (2**system.bits - 1 - system.offset_counts) / gain
-    here, there = (
-        np.minimum(image.energy_kev.astype(float) * dose, full_kev) for image in (exposure, other)
-    )
-    quantum = dose * exposure.energy_kev.astype(float) ** 2 / exposure.quanta
-    readout = (system.noise_counts**2 + _ROUNDING) / gain**2
+    here, there = (_light_kev(image, system, settings) for image in (exposure, other))
+    quantum = settings.dose * exposure.energy_kev.astype(float) ** 2 / exposure.quanta
+    readout = (system.noise_counts**2 + _ROUNDING) / settings.gain**2
     return Shadow((there - here).ravel(), quantum.ravel(), readout)
+
+
+def burnt_out(exposure: Exposure, system: System, settings: Settings) -> NDArray[np.bool_]:
+    """Tell which pixels are at full scale."""
+    return _light_kev(exposure, system, settings) >= _full_kev(system, settings)
+
+
+def _light_kev(exposure: Exposure, system: System, settings: Settings) -> NDArray[np.float64]:
+    light = exposure.energy_kev.astype(float) * settings.dose
+    return np.minimum(light, _full_kev(system, settings))
+
+
+def _full_kev(system: System, settings: Settings) -> float:
+    return (2**system.bits - 1 - system.offset_counts) / settings.gain
 
 
 def spread(light: Image, system: System, pixel_pitch_mm: float) -> Image:

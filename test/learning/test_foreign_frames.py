@@ -17,8 +17,10 @@ from benchmark.foreign.exports import EXPORTS, exported, raw
 from benchmark.foreign.panel import (
     Beam,
     Exposure,
+    burnt_out,
     draw_system,
     read_out,
+    settle,
     shadow_between,
     spread,
     with_scatter,
@@ -73,12 +75,48 @@ def test_device_transmission_is_averaged_and_not_its_path():
     assert behind < 0.1 * open_field
 
 
-def test_scatter_adds_its_share_and_the_spread_keeps_light():
-    rng = np.random.default_rng(1)
-    image = rng.uniform(0.2, 1, (128, 128)).astype(np.float32)
-    total = with_scatter(Exposure(image, image), SYSTEM, PITCH_MM).quanta
-    share = total.mean() / image.mean() - 1
-    assert share == pytest.approx(SYSTEM.scatter_to_primary, rel=0.01)
+def half_bare(behind):
+    """Return an exposure whose left half is the bare beam, and what lies right of the middle."""
+    quanta = np.ones((128, 128), np.float32)
+    quanta[:, 60:] = behind
+    return Exposure(quanta, 50 * quanta)
+
+
+def test_scatter_comes_from_what_is_met_and_is_the_share_in_the_measuring_field():
+    bare = Exposure(np.ones((64, 64), np.float32), np.full((64, 64), 50, np.float32))
+    assert settle(bare, 50, SYSTEM, PITCH_MM).scatter == 0
+    assert np.array_equal(with_scatter(bare, 3.0, SYSTEM, PITCH_MM).quanta, bare.quanta)
+    thick = half_bare(0.02)
+    factor = settle(thick, 50, SYSTEM, PITCH_MM).scatter
+    scattered = with_scatter(thick, factor, SYSTEM, PITCH_MM).quanta - thick.quanta
+    middle = scattered[50:78, 60:78] / 0.02
+    assert np.median(middle) == pytest.approx(SYSTEM.scatter_to_primary, rel=0.15)
+    # Glass of the same transmission at every pixel scatters alike, beam or no beam beside it:
+    # beside the bare beam it gets less, not more.
+    everywhere = Exposure(
+        np.full((128, 128), 0.02, np.float32), np.full((128, 128), 1, np.float32)
+    )
+    around = with_scatter(everywhere, factor, SYSTEM, PITCH_MM).quanta - 0.02
+    assert scattered[:, 60:].max() <= around.max() * (1 + 1e-5)
+
+
+def test_bare_beam_beside_the_patient_leaves_dose_and_gain_alone():
+    measured = replace(SYSTEM, quanta=200.0, measured_share=0.4, offset_counts=0.0)
+    for behind in (0.5, 0.02):
+        thick = half_bare(behind)
+        settings = settle(thick, 50, measured, PITCH_MM)
+        total = with_scatter(thick, settings.scatter, measured, PITCH_MM)
+        middle = total.quanta[40:88, 64:88]
+        assert np.median(middle) * settings.dose == pytest.approx(200, rel=0.1)
+        counts = settings.gain * settings.dose * 50
+        assert counts == pytest.approx(measured.bare_share * (2**measured.bits - 1))
+    for bare_share in (0.9, 1.1):
+        settings = settle(thick, 50, replace(measured, bare_share=bare_share), PITCH_MM)
+        assert np.all(burnt_out(thick, measured, settings)[:, :60] == (bare_share > 1))
+        assert not burnt_out(thick, measured, settings)[:, 60:].any()
+
+
+def test_spread_keeps_light():
     point = np.zeros((101, 101), np.float32)
     point[50, 50] = 1
     assert spread(point, SYSTEM, PITCH_MM).sum() == pytest.approx(1, rel=1e-4)
@@ -87,30 +125,34 @@ def test_scatter_adds_its_share_and_the_spread_keeps_light():
 def test_noise_without_spread_is_that_of_the_quanta():
     sharp = replace(
         SYSTEM, core_mm=1e-3, tail_share=0.0, quanta=400.0, noise_counts=0.0, offset_counts=0.0,
-        bits=14, median_share=0.3,
+        bits=14, bare_share=30.0,
     )  # fmt: skip
-    flat = np.full((256, 256), 0.01, np.float32)
-    counts = read_out(Exposure(flat, 50 * flat), sharp, PITCH_MM, np.random.default_rng(2))
-    values = counts.astype(float)
-    assert values.mean() == pytest.approx(0.3 * (2**14 - 1), rel=0.01)
+    level = np.full((256, 256), 0.01, np.float32)
+    flat = Exposure(level, 50 * level)
+    settings = settle(flat, 50, sharp, PITCH_MM)
+    total = with_scatter(flat, settings.scatter, sharp, PITCH_MM)
+    values = read_out(total, sharp, settings, PITCH_MM, np.random.default_rng(2)).astype(float)
+    expected = 30 * (2**14 - 1) * total.quanta.mean()
+    assert values.mean() == pytest.approx(expected, rel=0.01)
     assert values.std() / values.mean() == pytest.approx(1 / 20, rel=0.03)
 
 
 def test_shadow_is_what_a_matched_filter_reaches_in_frames_that_are_read_out():
     sharp = replace(
         SYSTEM, core_mm=1e-3, tail_share=0.0, quanta=100.0, noise_counts=10.0, offset_counts=0.0,
-        bits=14, median_share=0.3,
+        bits=14, bare_share=30.0,
     )  # fmt: skip
     v, u = np.mgrid[:64, :64]
     level = (0.01 * (1 + 0.5 * np.sin(u / 9))).astype(np.float32)
     disc = np.where(np.hypot(u - 42, v - 30) < 5, np.float32(0.93), np.float32(1))
     without, shown = Exposure(level, 50 * level), Exposure(level * disc, 50 * level * disc)
-    shadow = shadow_between(shown, without, sharp)
+    settings = settle(without, 50, sharp, PITCH_MM)
+    shadow = shadow_between(shown, without, sharp, settings)
     rng = np.random.default_rng(8)
     weight = shadow.lost_kev / (shadow.quantum_kev2 + shadow.readout_kev2)
 
     def answers(exposure):
-        frames = (read_out(exposure, sharp, PITCH_MM, rng).ravel() for _ in range(600))
+        frames = (read_out(exposure, sharp, settings, PITCH_MM, rng).ravel() for _ in range(600))
         return np.array([weight @ frame for frame in frames])
 
     absent, present = answers(without), answers(shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from synthex_ros.learning.labelled import Labelled, with_visibility
 
 Array = NDArray[np.float64]
+
+_MIDDLE, _AT_EDGE = (0.12, 0.88), (0.0, 0.1)
+"""Where along a side of a crop the device is put."""
+_OVER_SIDES, _OVER_AT_EDGE = 0.1, 0.3
+"""How far a turned crop may reach over the frame's sides, as a part of its own."""
 
 
 def _labelled(image: NDArray, mask: NDArray, landmarks: Array) -> Labelled:
@@ -123,12 +128,18 @@ class Placement:
         device_share: part of the crops that are placed to hold the device, where there is one.
         plain_share: part of the crops taken without rotation and scaling (still flipped).
         scale: smallest and largest scaling.
+        edge_share: part of the turned crops whose device lies at one of their edges, which most
+            often cuts it.
+        margin_px: landmarks nearer to an edge of a crop are not visible: at a shaft that leaves
+            the picture nothing tells where a device begins.
     """
 
     size_px: int = 256
     device_share: float = 0.8
     plain_share: float = 0.4
     scale: tuple[float, float] = (0.8, 1.25)
+    edge_share: float = 0.3
+    margin_px: float = 8.0
 
     def taken(self, sample: Labelled, rng: np.random.Generator) -> Labelled:
         """Return a crop of a frame."""
@@ -172,18 +183,25 @@ def random_crop(sample: Labelled, placement: Placement, rng: np.random.Generator
     """Take a crop at a random place, rotated, scaled and flipped at random."""
     size = placement.size_px
     focus = _focus(sample, placement, rng)
-    aim = np.floor(rng.uniform(0.12, 0.88, 2) * size)
+    aim = rng.uniform(*_MIDDLE, 2)
     fill = rng.uniform(-2.5, 1.5)
     if rng.random() < placement.plain_share:
-        matrix = np.column_stack([np.eye(2), aim - np.floor(focus)])
+        matrix = np.column_stack([np.eye(2), np.floor(aim * size) - np.floor(focus)])
         moved = warp(sample, _within(matrix, sample.image.shape, size), size, fill)
     else:
         scale = np.exp(rng.uniform(*np.log(placement.scale)))
         angle = rng.uniform(-np.pi, np.pi)
         cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
         linear = np.array([[cosine, -sine], [sine, cosine]])
-        moved = warp(sample, np.column_stack([linear, aim - linear @ focus]), size, fill)
-    return dihedral(moved, int(rng.integers(4)), bool(rng.integers(2)))
+        over = _OVER_SIDES
+        if rng.random() < placement.edge_share:
+            aim[rng.integers(2)] = rng.uniform(*_AT_EDGE)  # flips make it any of the four
+            over = _OVER_AT_EDGE
+        matrix = np.column_stack([linear, np.floor(aim * size) - linear @ focus])
+        moved = warp(sample, _mostly_within(matrix, sample.image.shape, size, over), size, fill)
+    kept = with_visibility(moved.landmarks, moved.image.shape, placement.margin_px)
+    turned = replace(moved, landmarks=kept)
+    return dihedral(turned, int(rng.integers(4)), bool(rng.integers(2)))
 
 
 def _focus(sample: Labelled, placement: Placement, rng: np.random.Generator) -> Array:
@@ -194,6 +212,27 @@ def _focus(sample: Labelled, placement: Placement, rng: np.random.Generator) -> 
         weights = rng.dirichlet(np.ones(len(seen)))
         return weights @ seen
     return rng.uniform(0, 1, 2) * [columns, rows]
+
+
+def _mostly_within(matrix: Array, shape: tuple[int, int], size: int, over: float) -> Array:
+    """Shift a turned crop so that it reaches over the frame's sides by little.
+
+    Otherwise a crop as large as its frame would most often be half empty, as no radiograph is.
+
+    Args:
+        matrix: of the crop, as `warp` takes it.
+        shape: of the frame.
+        size: side of the crop [px].
+        over: part of its side by which the crop may reach over the frame's, beside what it is
+            larger than the frame and the corners that the turn leaves empty.
+    """
+    linear = matrix[:, :2]
+    scale = np.sqrt(abs(np.linalg.det(linear)))
+    middle = np.linalg.solve(linear, (size - 1) / 2 - matrix[:, 2])
+    lengths = np.array(shape[::-1], float)
+    spare = np.maximum((lengths - size / scale) / 2, 0) + over * size / scale
+    middle = np.clip(middle, (lengths - 1) / 2 - spare, (lengths - 1) / 2 + spare)
+    return np.column_stack([linear, (size - 1) / 2 - linear @ middle])
 
 
 def _within(matrix: Array, shape: tuple[int, int], size: int) -> Array:

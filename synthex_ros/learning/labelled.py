@@ -25,16 +25,21 @@ class Labelled:
     landmarks: NDArray[np.float64]
 
 
-def inside(points_px: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Tell which points (u, v), shape (..., 2), lie on an image of (rows, columns)."""
-    high = np.array([shape[1], shape[0]]) - 0.5
-    return np.all((points_px >= -0.5) & (points_px < high), axis=-1)
+def inside(
+    points_px: NDArray[np.float64], shape: tuple[int, int], margin_px: float = 0.0
+) -> NDArray[np.bool_]:
+    """Tell which points (u, v), shape (..., 2), lie on an image and `margin_px` off its edges."""
+    low = margin_px - 0.5
+    high = np.array([shape[1], shape[0]]) - 0.5 - margin_px
+    return np.all((points_px >= low) & (points_px < high), axis=-1)
 
 
-def with_visibility(landmarks: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return landmarks (L, 3) with `visible` cleared for those that are outside the image."""
+def with_visibility(
+    landmarks: NDArray[np.float64], shape: tuple[int, int], margin_px: float = 0.0
+) -> NDArray[np.float64]:
+    """Return landmarks (L, 3) with `visible` cleared for those outside the image or its margin."""
     result = landmarks.copy()
-    result[:, 2] *= inside(landmarks[:, :2], shape)
+    result[:, 2] *= inside(landmarks[:, :2], shape, margin_px)
     return result
 
 

@@ -53,6 +53,7 @@ TRANSFORMS = {
     'whole_frame': lambda sample, rng: WholeFrame(SIZE).taken(sample, rng),
     'all': lambda sample, rng: still(elastic_probability=1.0)(sample, rng),
 }
+KEPT_OFF_PX = dict.fromkeys(('plain_crop', 'turned_crop', 'anywhere', 'all'), Placement.margin_px)
 SEEDS = range(20)
 
 
@@ -94,6 +95,30 @@ def test_types_class_ids_and_shapes_are_kept(name, samples):
         assert moved.landmarks.shape == (2, 3)
 
 
+def test_share_of_turned_crops_cuts_the_device_at_an_edge(samples):
+    def cut(share):
+        placement = Placement(SIZE, plain_share=0, device_share=1, edge_share=share)
+        edges, crops = np.zeros(4), 200
+        for seed in range(crops):
+            mask = random_crop(samples[0], placement, np.random.default_rng(seed)).mask
+            edges += [np.any(mask[0]), np.any(mask[-1]), np.any(mask[:, 0]), np.any(mask[:, -1])]
+        return edges / crops
+
+    seldom, often = cut(0.0), cut(1.0)
+    assert np.all(often > 0.02)
+    assert often.sum() > 3 * seldom.sum()
+
+
+def test_turned_crop_as_large_as_its_frame_is_mostly_picture(samples):
+    full = replace(samples[0], mask=np.ones((SIZE, SIZE), np.uint8))
+    placement = Placement(SIZE, plain_share=0, scale=(1, 1), edge_share=0)
+    shown = [
+        random_crop(full, placement, np.random.default_rng(n)).mask.mean() for n in range(100)
+    ]
+    assert min(shown) > 0.6
+    assert np.mean(shown) > 0.75
+
+
 @pytest.mark.parametrize('name', TRANSFORMS)
 def test_same_seed_same_result(name, samples):
     first, second = (TRANSFORMS[name](samples[0], np.random.default_rng(3)) for _ in range(2))
@@ -109,7 +134,7 @@ def test_landmark_is_visible_exactly_where_it_is_on_the_image(name, samples):
         moved = TRANSFORMS[name](samples[0], np.random.default_rng(seed))
         rows, columns = moved.image.shape
         for u, v, visible in moved.landmarks:
-            to_border = min(u, v, columns - 1 - u, rows - 1 - v) + 0.5
+            to_border = min(u, v, columns - 1 - u, rows - 1 - v) + 0.5 - KEPT_OFF_PX.get(name, 0)
             on_image = to_border >= 0
             if name != 'all' or abs(to_border) > BORDER_PX:  # bending may push one back over it
                 assert visible == on_image

@@ -27,7 +27,7 @@ class TrackerParams:
     )
     truth_sigma_m: float = bounded(0.0, 0.0, 0.01, 'noise on ground truth, per axis [m]')
     seed: int = bounded(0, 0, 2**31 - 1, 'seed of that noise')
-    model: str = text('cm_tracker', 'name in models/, or path of an ONNX file')
+    model: str = text('cm_tracker_quarter', 'name in models/, or path of an ONNX file')
     threads: int = bounded(2, 1, 64, 'CPU threads of an inference')
     frame_px: int = bounded(
         512, 32, 4096, 'rows and columns of the frames, checked with the model'

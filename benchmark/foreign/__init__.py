@@ -2,7 +2,7 @@
 
     pip install itk-rtk==2.7.0.post1 gvxr==2.1.0        # none of them is a dependency
     python -m benchmark.foreign make DIR --frames 200 --seed 900
-    python -m benchmark.foreign score models/cm_tracker.onnx --data DIR
+    python -m benchmark.foreign score models/cm_tracker_quarter.onnx --data DIR
 
 Poses, kinematics and label rules are the project's; what makes the picture is not: line integrals
 by ITK-RTK's Joseph projector, path lengths through the device by gVirtualXray, tissues by plain

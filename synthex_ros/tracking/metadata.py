@@ -227,7 +227,7 @@ class ModelMetadata:
         if KEY not in stored:
             raise ModelMismatch(
                 f'{path} has no {KEY!r} metadata (it has {sorted(stored) or "none"}); '
-                'use a model written by `synthex export`, such as models/cm_tracker.onnx'
+                'use a model written by `synthex export`, such as models/cm_tracker_quarter.onnx'
             )
         try:
             return cls.from_json(stored[KEY])

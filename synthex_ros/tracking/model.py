@@ -99,7 +99,9 @@ def open_session(path: str | Path, threads: int) -> ort.InferenceSession:
         ModelMismatch: ONNX Runtime cannot read it.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f'no model file at {path}; the shipped one is cm_tracker_quarter.onnx')
+        raise FileNotFoundError(
+            f'no model file at {path}; the shipped one is cm_tracker_quarter.onnx'
+        )
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument('--frames', type=int, default=360, help='rendered; 0 for points alone')
     parser.add_argument('--points', type=int, default=40, help='sequences of each path')
     parser.add_argument('--hidden', type=float, default=0.3, help='part of the frames')
-    parser.add_argument('--model', default='cm_tracker_quarter.onnx', help='shipped file, or a path')
+    parser.add_argument('--model', default='cm_tracker_quarter.onnx', help='shipped file or path')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--json', type=Path, help='also write the numbers to this file')
     args = parser.parse_args()

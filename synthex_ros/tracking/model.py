@@ -266,7 +266,7 @@ class TrackerModel:
         if not self.any_size or any(n % GRID_PX for n in shape):
             raise ModelMismatch(
                 f'{self.path} takes whole frames of {shape[0]} x {shape[1]} px only, no regions; '
-                'export a fully convolutional network again with `synthex export`'
+                'set roi_mode: false, or export a fully convolutional one with `synthex export`'
             )
 
     def _run(self, image: Image) -> dict[str, Image]:

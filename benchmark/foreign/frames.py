@@ -50,7 +50,7 @@ and gain were controlled by the median of the whole image, bare beam included.""
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """A view behind a patient, on a system."""
+    """A view behind a patient, on a system; `without` is its exposure without device."""
 
     anatomy: str
     seen: ViewSample
@@ -58,13 +58,14 @@ class _View:
     beam: Beam
     area_density_g_cm2: NDArray[np.float32]
     settings: Settings
+    without: Exposure
 
     @property
     def pitch_mm(self) -> float:
         """Pixel pitch of the detector."""
-        return self.seen.view.geometry.pixel_pitch_m[0] * 1e3
+        return _pitch_mm(self.seen)
 
-    def exposure(self, device_m: NDArray[np.float32] | None = None) -> Exposure:
+    def exposure(self, device_m: NDArray[np.float32]) -> Exposure:
         """Return what the screen absorbs behind patient and device, with scatter."""
         primary = self.beam.exposure(self.area_density_g_cm2, device_m)
         return with_scatter(primary, self.settings.scatter, self.system, self.pitch_mm)
@@ -156,9 +157,10 @@ class ForeignFrames:
         system = draw_system(rng)
         beam = Beam(system)
         tissues = self._patients[anatomy].area_density_g_cm2(seen.view, seen.world_from_patient)
-        pitch_mm = seen.view.geometry.pixel_pitch_m[0] * 1e3
-        settings = settle(beam.exposure(tissues), beam.bare_kev, system, pitch_mm)
-        return _View(anatomy, seen, system, beam, tissues, settings)
+        primary, pitch_mm = beam.exposure(tissues), _pitch_mm(seen)
+        settings = settle(primary, beam.bare_kev, system, pitch_mm)
+        without = with_scatter(primary, settings.scatter, system, pitch_mm)
+        return _View(anatomy, seen, system, beam, tissues, settings, without)
 
     def _plan(self, index: int) -> _Plan:
         rng = frame_rng(self.seed, index)
@@ -177,7 +179,7 @@ class ForeignFrames:
     def _frame(
         self, plan: _Plan, view: _View, paths: DevicePaths | None
     ) -> tuple[dict[str, Any], NDArray]:
-        exposure = view.exposure(paths.path_m if paths is not None else None)
+        exposure = view.without if paths is None else view.exposure(paths.path_m)
         counts = read_out(exposure, view.system, view.settings, view.pitch_mm, plan.rng)
         name = self.export_name(plan.index)
         export = exported(counts, view.system.bits, view.pitch_mm, name, plan.rng)
@@ -215,7 +217,7 @@ class ForeignFrames:
         image: dict[str, Any],
     ) -> list[dict[str, Any]]:
         """Return the annotation of the device, or none where nothing of it is seen."""
-        device, without = plan.device, view.exposure()
+        device, without = plan.device, view.without
         mask = np.where(view.burnt_out(exposure, without), 0, paths.mask).astype(np.uint8)
         shown = export.mask(mask)
         if device is None or not shown.any():
@@ -252,6 +254,10 @@ class ForeignFrames:
                 control_rad=sample.control_rad.tolist(),
             )
         ]
+
+
+def _pitch_mm(seen: ViewSample) -> float:
+    return seen.view.geometry.pixel_pitch_m[0] * 1e3
 
 
 def _inside(

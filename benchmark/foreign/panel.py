@@ -290,7 +290,7 @@ def shadow_between(
 
 
 def burnt_out(exposure: Exposure, system: System, settings: Settings) -> NDArray[np.bool_]:
-    """Tell which pixels are at full scale."""
+    """Tell which pixels are at full scale, shape (rows, columns)."""
     return _light_kev(exposure, system, settings) >= _full_kev(system, settings)
 
 

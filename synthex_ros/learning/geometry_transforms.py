@@ -199,9 +199,8 @@ def random_crop(sample: Labelled, placement: Placement, rng: np.random.Generator
             over = _OVER_AT_EDGE
         matrix = np.column_stack([linear, np.floor(aim * size) - linear @ focus])
         moved = warp(sample, _mostly_within(matrix, sample.image.shape, size, over), size, fill)
-    kept = with_visibility(moved.landmarks, moved.image.shape, placement.margin_px)
-    turned = replace(moved, landmarks=kept)
-    return dihedral(turned, int(rng.integers(4)), bool(rng.integers(2)))
+    seen = with_visibility(moved.landmarks, (size, size), placement.margin_px)
+    return dihedral(replace(moved, landmarks=seen), int(rng.integers(4)), bool(rng.integers(2)))
 
 
 def _focus(sample: Labelled, placement: Placement, rng: np.random.Generator) -> Array:

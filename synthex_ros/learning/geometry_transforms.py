@@ -204,12 +204,17 @@ def random_crop(sample: Labelled, placement: Placement, rng: np.random.Generator
 
 
 def _focus(sample: Labelled, placement: Placement, rng: np.random.Generator) -> Array:
-    """Return the source point that the crop is placed by [px]."""
+    """Return the source point that the crop is placed by [px].
+
+    Of a device whose landmarks are not visible, such as a piece at an edge, it is the middle.
+    """
     rows, columns = sample.image.shape
     seen = sample.landmarks[sample.landmarks[:, 2] > 0, :2]
-    if len(seen) and rng.random() < placement.device_share:
-        weights = rng.dirichlet(np.ones(len(seen)))
-        return weights @ seen
+    piece = not len(seen) and len(sample.landmarks) and sample.mask.any()
+    if (len(seen) or piece) and rng.random() < placement.device_share:
+        if piece:
+            return cv2.findNonZero(sample.mask).reshape(-1, 2).mean(axis=0)
+        return rng.dirichlet(np.ones(len(seen))) @ seen
     return rng.uniform(0, 1, 2) * [columns, rows]
 
 

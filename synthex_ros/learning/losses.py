@@ -8,46 +8,60 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_DICE_SMOOTHING = 1.0
+TYPICAL_AREA_PX = 2000.0
+"""Area of a device in a frame."""
+_LEAST_AREA = 0.05
+"""Part of it that an image's Dice begins with: what is smaller counts less."""
 _EPSILON = 1e-6
 _NEAR = 0.1
 
 
-def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
-    """Return soft Dice plus cross-entropy of a batch, a scalar; 0 is perfect.
+def mask_loss(logits: Tensor, mask: Tensor, typical_area_px: float = TYPICAL_AREA_PX) -> Tensor:
+    """Return soft Dice plus cross-entropy, mean over a batch, a scalar; 0 is perfect.
+
+    Both are taken image by image, as they are evaluated: over a whole batch, or relative to the
+    area of the images, a corner of a device at an edge costs next to nothing beside a whole one.
 
     Args:
         logits: foreground logits, shape (N, C - 1, H, W); the background's logit is 0.
         mask: class ids, shape (N, H, W), int64.
+        typical_area_px: area of what is to be found, which the cross-entropy is relative to.
     """
     if logits.shape[1] == 1:
         # The same with one class, at a third of the time: softmax over (0, z) is a sigmoid.
-        return overlapping_mask_loss(logits, (mask[:, None] == 1).to(logits.dtype))
+        one = (mask[:, None] == 1).to(logits.dtype)
+        return overlapping_mask_loss(logits, one, typical_area_px)
     background = torch.zeros_like(logits[:, :1])
     full = torch.cat([background, logits], dim=1)
-    cross_entropy = functional.cross_entropy(full, mask)
+    cross_entropy = functional.cross_entropy(full, mask, reduction='none').sum(dim=(1, 2))
     probability = torch.softmax(full, dim=1)[:, 1:]
     truth = functional.one_hot(mask, full.shape[1]).movedim(-1, 1)[:, 1:].to(probability.dtype)
-    return _soft_dice_loss(probability, truth) + cross_entropy
+    shown = truth.sum(dim=(1, 2, 3))
+    dice = _soft_dice_loss(probability, truth, _LEAST_AREA * typical_area_px)
+    return dice + (cross_entropy / (shown + typical_area_px)).mean()
 
 
-def overlapping_mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Return soft Dice plus binary cross-entropy of a batch, a scalar; 0 is perfect.
+def overlapping_mask_loss(
+    logits: Tensor, masks: Tensor, typical_area_px: float = TYPICAL_AREA_PX
+) -> Tensor:
+    """Return soft Dice plus binary cross-entropy, mean over a batch, a scalar; 0 is perfect.
 
     Args:
         logits: a logit of each class, which may share pixels, shape (N, C - 1, H, W).
         masks: 1 where a class is and 0 elsewhere, same shape and type.
+        typical_area_px: area of what is to be found, which the cross-entropy is relative to.
     """
-    cross_entropy = functional.binary_cross_entropy_with_logits(logits, masks)
-    return _soft_dice_loss(torch.sigmoid(logits), masks) + cross_entropy
+    cross_entropy = functional.binary_cross_entropy_with_logits(logits, masks, reduction='none')
+    relative = cross_entropy.sum(dim=(2, 3)) / (masks.sum(dim=(2, 3)) + typical_area_px)
+    dice = _soft_dice_loss(torch.sigmoid(logits), masks, _LEAST_AREA * typical_area_px)
+    return dice + relative.mean()
 
 
-def _soft_dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
-    """Return 1 - Dice over a batch (N, C - 1, H, W), mean over the classes, a scalar."""
-    overlap = (probability * truth).sum(dim=(0, 2, 3))
-    total = (probability + truth).sum(dim=(0, 2, 3))
-    dice = (2 * overlap + _DICE_SMOOTHING) / (total + _DICE_SMOOTHING)
-    return (1 - dice).mean()
+def _soft_dice_loss(probability: Tensor, truth: Tensor, least_px: float) -> Tensor:
+    """Return 1 - Dice of maps (N, C - 1, H, W), mean over images and classes, a scalar."""
+    overlap = (probability * truth).sum(dim=(2, 3))
+    total = (probability + truth).sum(dim=(2, 3))
+    return (1 - (2 * overlap + least_px) / (total + least_px)).mean()
 
 
 def heatmap_loss(heatmaps: Tensor, target: Tensor, sigma_cells: float) -> Tensor:

@@ -29,6 +29,7 @@ from synthex_ros.tracking.detector import DetectorMetadata, DetectorModel
 
 LOSSES = ('centre_loss', 'box_loss', 'mask_loss')
 
+_TYPICAL_AREA_PX = 200.0
 _WARMUP_SHARE = 0.05
 _BATCHES_AVERAGED = 100
 _SOME_FRAMES = 16
@@ -204,7 +205,7 @@ class TinyTraining:
         losses = (
             centre_loss(found, centres),
             self.settings.box_weight * box_loss(placed, boxes),
-            self.settings.mask_weight * mask_loss(logits, mask),
+            self.settings.mask_weight * mask_loss(logits, mask, _TYPICAL_AREA_PX),
         )
         self.state.descend(torch.stack(losses).sum(), self._rate.at(self.state.step))
         return tuple(float(loss.item()) for loss in losses)

@@ -109,6 +109,18 @@ def test_share_of_turned_crops_cuts_the_device_at_an_edge(samples):
     assert often.sum() > 3 * seldom.sum()
 
 
+def test_crops_hold_a_device_whose_landmarks_are_hidden(samples):
+    piece = samples[0].mask * (np.arange(SIZE) < POINTS[:, 0].mean()).astype(np.uint8)
+    hidden = replace(samples[0], mask=piece, landmarks=samples[0].landmarks * [1, 1, 0])
+    held = {}
+    for share in (0, 1):
+        placement = Placement(CROP // 2, device_share=share)
+        rngs = [np.random.default_rng(seed) for seed in range(60)]
+        held[share] = np.mean([random_crop(hidden, placement, rng).mask.any() for rng in rngs])
+    assert held[1] == 1
+    assert held[0] < 0.8
+
+
 def test_turned_crop_as_large_as_its_frame_is_mostly_picture(samples):
     full = replace(samples[0], mask=np.ones((SIZE, SIZE), np.uint8))
     placement = Placement(SIZE, plain_share=0, scale=(1, 1), edge_share=0)

@@ -8,6 +8,7 @@ torch = pytest.importorskip('torch', reason='training needs torch (extra `train`
 from synthex_ros.learning.batches import EpochOrder, to_tensors  # noqa: E402
 from synthex_ros.learning.labelled import Labelled  # noqa: E402
 from synthex_ros.learning.losses import (  # noqa: E402
+    TYPICAL_AREA_PX,
     correlation,
     heatmap_loss,
     mask_loss,
@@ -123,10 +124,32 @@ def test_mask_loss_of_one_class_is_that_of_several_of_which_one_never_shows():
     both = mask_loss(torch.cat([logits, never], dim=1), mask)
     # Dice is a mean over classes: one that is neither there nor shown loses nothing.
     one = mask_loss(logits, mask)
-    cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits(
-        logits[:, 0], mask.float()
+    pixels = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits[:, 0], mask.float(), reduction='none'
     )
+    cross_entropy = (pixels.sum(dim=(1, 2)) / (mask.sum(dim=(1, 2)) + TYPICAL_AREA_PX)).mean()
     assert (both - cross_entropy).item() == pytest.approx((one - cross_entropy).item() / 2)
+
+
+def test_missing_a_piece_costs_as_much_beside_a_whole_device_as_alone():
+    masks = torch.zeros(2, 64, 64, dtype=torch.int64)
+    masks[0, 10:50, 20:60] = 1
+    masks[1, 30:40, :10] = 1
+    found = (masks[:, None].float() * 2 - 1) * 20
+    missed = found.clone()
+    missed[1] = -20
+    beside, alone = mask_loss(missed, masks), mask_loss(missed[1:], masks[1:])
+    assert beside.item() == pytest.approx(alone.item() / 2, abs=1e-4)
+    # Far more than its sixteenth of the pixels.
+    whole = mask_loss(torch.full((1, 1, 64, 64), -20.0), masks[:1])
+    assert alone > 2 / 16 * whole
+
+
+def test_mask_loss_of_small_things_is_relative_to_their_area():
+    mask = torch.zeros(1, 64, 64, dtype=torch.int64)
+    mask[0, 30:34, 30:34] = 1
+    nothing = torch.full((1, 1, 64, 64), -3.0)
+    assert mask_loss(nothing, mask, 16.0) > 2 * mask_loss(nothing, mask)
 
 
 def test_mask_loss_without_any_device_is_finite_and_least_for_background():
@@ -226,6 +249,15 @@ def test_contrast_stem_sees_a_device_alike_in_bright_and_dark_parts():
         relative = stem(image)[0, PLAIN:] - stem(level)[0, PLAIN:]
     left, right = relative[:, 10:22, 10:22], relative[:, 10:22, 42:54]
     torch.testing.assert_close(left, right, atol=0.02 * float(left.abs().max()), rtol=0)
+
+
+def test_an_edge_of_an_image_is_no_contrast():
+    stem = ContrastStem().eval()
+    with torch.no_grad():
+        relative = stem.relative.weight.abs().sum()
+        features = stem(torch.full((1, 1, 64, 96), -3.0))[0, PLAIN:]
+        inner = features[:, 4:12, 6:18].mean(dim=(1, 2), keepdim=True)
+    assert (features - inner).abs().max() < 1e-4 * relative
 
 
 def _gaussians(places):

@@ -42,7 +42,7 @@ class ContrastStem(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        size = {'kernel_size': 2 * CELL_PX, 'stride': CELL_PX, 'padding': CELL_PX // 2}
+        size = {'kernel_size': 2 * CELL_PX, 'stride': CELL_PX}
         self.plain = nn.Conv2d(1, PLAIN, **size, bias=False)
         self.relative = nn.Conv2d(1, RELATIVE, **size, bias=False)
         self.normal = nn.Sequential(nn.BatchNorm2d(PLAIN + RELATIVE), nn.ReLU(inplace=True))
@@ -56,8 +56,10 @@ class ContrastStem(nn.Module):
             spread = torch.rsqrt(variance.clamp(min=0) + _LEAST_VARIANCE)
             # Convolution is linear: the level is taken off its result, cell by cell.
             level = self.relative.weight.sum(dim=(1, 2, 3)).view(1, -1, 1, 1) * mean
-            contrast = (self.relative(image) - level) * spread
-            return self.normal(torch.cat([self.plain(image), contrast], dim=1))
+            # Zeros around the image would be a contrast of their own, in every cell at an edge.
+            wider = _wider(image, CELL_PX // 2)
+            contrast = (self.relative(wider) - level) * spread
+            return self.normal(torch.cat([self.plain(wider), contrast], dim=1))
 
 
 def _around(cells: Tensor) -> Tensor:
@@ -65,6 +67,15 @@ def _around(cells: Tensor) -> Tensor:
     side, half = WINDOW_CELLS, WINDOW_CELLS // 2
     columns = functional.avg_pool2d(cells, (side, 1), 1, (half, 0), count_include_pad=False)
     return functional.avg_pool2d(columns, (1, side), 1, (0, half), count_include_pad=False)
+
+
+def _wider(image: Tensor, margin: int) -> Tensor:
+    """Return an image with its outermost rows and columns repeated `margin` times."""
+    for axis in (2, 3):
+        last = image.shape[axis] - 1
+        ends = [image.narrow(axis, at, 1) for at in (0, last)]
+        image = torch.cat([*[ends[0]] * margin, image, *[ends[1]] * margin], dim=axis)
+    return image
 
 
 class QuarterNetwork(nn.Module):

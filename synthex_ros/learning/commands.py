@@ -59,7 +59,7 @@ def _add_export(subparsers) -> None:
         'checkpoint', type=Path, help='run folder, or a file such as runs/cm/best.pt'
     )
     export.add_argument('model', type=Path, nargs='?', help='ONNX file to write')
-    export.add_argument('--out', type=Path, default=Path('models/cm_tracker.onnx'))
+    export.add_argument('--out', type=Path, help='the same')
     export.add_argument('--test', type=Path, help='held-out frames to score the model on')
     export.add_argument(
         '--empty', type=Path, help='frames without a device, to choose by when one is claimed'
@@ -156,6 +156,8 @@ def run_export(args: argparse.Namespace) -> int:
 
     command = shlex.join(['synthex', *sys.argv[1:]])
     run, target = args.checkpoint, args.model or args.out
+    if target is None:
+        raise ValueError(f'which file to write? name it: synthex export {run} MODEL.onnx')
     checkpoint = run / 'best.pt' if run.is_dir() else run
     chosen = {}
     if args.empty is not None:

@@ -30,7 +30,7 @@ def register(subparsers: Any) -> None:
     train.set_defaults(handler=run_train)
     export = actions.add_parser('export', help='write the ONNX model of a training run')
     export.add_argument('checkpoint', type=Path, help='such as runs/tiny/best.pt')
-    export.add_argument('--out', type=Path, default=Path('models/tiny_detector.onnx'))
+    export.add_argument('--out', type=Path, required=True, help='ONNX file to write')
     export.add_argument('--test', type=Path, help='folder of held-out frames to score it on')
     export.add_argument('--made-by', action='append', default=[], help='command for the manifest')
     export.set_defaults(handler=run_export)

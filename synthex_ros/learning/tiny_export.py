@@ -17,7 +17,12 @@ from synthex_ros.learning.manifest import (
     software,
     write_manifest,
 )
-from synthex_ros.learning.networks.detector import STRIDE, DetectorNetwork, ExportedDetector
+from synthex_ros.learning.networks.detector import (
+    STRIDE,
+    WIDTHS,
+    DetectorNetwork,
+    ExportedDetector,
+)
 from synthex_ros.learning.run_state import load_checkpoint
 from synthex_ros.learning.tiny_scores import scores_of
 from synthex_ros.tracking.detector import DetectorMetadata, DetectorModel
@@ -30,7 +35,7 @@ def restore_detector(state: dict[str, Any]) -> tuple[nn.Module, DetectorMetadata
         FileNotFoundError: the frames that it was trained on are missing.
     """
     folder = CocoFolder(state['settings']['train'])
-    network = DetectorNetwork(len(folder.classes))
+    network = DetectorNetwork(len(folder.classes), tuple(state['settings'].get('widths', WIDTHS)))
     network.load_state_dict(state['average'])
     pitch_mm = folder.images[0]['pixel_pitch_mm']
     training = {

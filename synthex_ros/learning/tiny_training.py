@@ -18,7 +18,12 @@ from synthex_ros.learning.batches import EpochOrder
 from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.export import write_graph
 from synthex_ros.learning.losses import mask_loss
-from synthex_ros.learning.networks.detector import STRIDE, DetectorNetwork, ExportedDetector
+from synthex_ros.learning.networks.detector import (
+    STRIDE,
+    WIDTHS,
+    DetectorNetwork,
+    ExportedDetector,
+)
 from synthex_ros.learning.patches import PatchSet
 from synthex_ros.learning.run_state import CosineRate, RunState
 from synthex_ros.learning.tiny_losses import box_loss, centre_loss
@@ -64,6 +69,8 @@ class TinySettings:
         seed: seed of weights, order and randomization.
         start_from: checkpoint whose averaged weights to start from, or a model file, such as the
             shipped one; empty for none.
+        widths: channels of the network at 1/2, 1/4, 1/8 and 1/16 of the input size; multiples of
+            16 are what convolutions on processors are fastest with.
     """
 
     train: str = 'data/tiny/train'
@@ -86,6 +93,7 @@ class TinySettings:
     threads: int = 2
     seed: int = 0
     start_from: str = ''
+    widths: tuple[int, ...] = WIDTHS
 
     def __post_init__(self):
         counts = (self.epochs, self.frames_per_batch, self.patches_per_frame, self.threads)
@@ -95,6 +103,8 @@ class TinySettings:
             raise ValueError(
                 f'patch_px must be a multiple of 16, at least 32, got {self.patch_px}'
             )
+        if len(self.widths) != len(WIDTHS) or min(self.widths) < 1:
+            raise ValueError(f'widths must be {len(WIDTHS)} positive numbers, got {self.widths}')
         for name in ('device_share', 'settled_share'):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{name} must be 0..1, got {getattr(self, name):g}')
@@ -129,9 +139,9 @@ class TinyTraining:
         self.metadata = DetectorMetadata(
             '1', folder.images[0]['pixel_pitch_mm'], folder.classes, STRIDE
         )
-        network = DetectorNetwork(len(folder.classes))
+        network = DetectorNetwork(len(folder.classes), settings.widths)
         if settings.start_from:
-            kinds = [DetectorNetwork(len(folder.classes))]
+            kinds = [DetectorNetwork(len(folder.classes), settings.widths)]
             network.load_state_dict(
                 start_weights_of(settings.start_from, kinds, self._some_patches)
             )

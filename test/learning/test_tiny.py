@@ -350,6 +350,7 @@ def test_recipe_runs_from_frames_to_a_model_file(tmp_path):
     settings = TinySettings(
         train=str(tmp_path / 'train'), validation=str(tmp_path / 'train'), epochs=1,
         frames_per_batch=2, patches_per_frame=2, patch_px=64, workers=0, threads=1,
+        widths=(8, 8, 16, 16),
     )  # fmt: skip
     training = TinyTraining(settings, tmp_path / 'run')
     training.run()

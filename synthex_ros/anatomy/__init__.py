@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from synthex_ros.anatomy.head_phantom import head_phantom
 from synthex_ros.anatomy.materials import MATERIALS, MaterialModel, MaterialTable
 from synthex_ros.anatomy.phantom import torso_phantom
 from synthex_ros.anatomy.reader import read_volume
@@ -17,6 +18,7 @@ __all__ = [
     'MaterialTable',
     'SampleMissingError',
     'Volume',
+    'head_phantom',
     'load_sample',
     'load_volume',
     'read_volume',

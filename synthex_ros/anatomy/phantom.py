@@ -7,15 +7,11 @@ every boundary is a formula. Coordinates are patient_lps with the origin at the 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthex_ros.anatomy.structures import TOTALSEGMENTATOR_IDS
+from synthex_ros.anatomy.painter import AIR_HU, Painter
 from synthex_ros.anatomy.volume import Volume
-from synthex_ros.geometry import make_pose
 
-Grid = NDArray[np.float64]
-
-_AIR, _FAT, _MUSCLE, _BLOOD, _LUNG = -1000, -90, 45, 50, -820
+_FAT, _MUSCLE, _BLOOD, _LUNG = -90, 45, 50, -820
 _CORTICAL, _SPONGY, _CARTILAGE, _DISC, _CORD = 650, 200, 110, 80, 35
 
 _VERTEBRA_PITCH_M = 0.026
@@ -34,59 +30,21 @@ def torso_phantom(
         shape: voxels as (z, y, x); what the grid does not cover is cut off.
         spacing_m: voxel spacing on all axes [m].
     """
-    painter = _Painter(shape, spacing_m)
+    painter = Painter(shape, spacing_m)
     _paint_trunk(painter)
     _paint_lungs(painter)
     _paint_mediastinum(painter)
     _paint_ribs(painter)
     _paint_spine(painter)
-    return painter.volume()
+    return painter.volume('phantom')
 
 
-class _Painter:
-    """An air-filled grid that takes regions; later regions cover earlier ones."""
-
-    def __init__(self, shape: tuple[int, int, int], spacing_m: float) -> None:
-        axes = [(np.arange(count) - (count - 1) / 2) * spacing_m for count in shape]
-        self.z, self.y, self.x = np.meshgrid(*axes, indexing='ij', sparse=True)
-        self._corner_m = [axis[0] for axis in axes[::-1]]
-        self._spacing_m = spacing_m
-        self._hu = np.full(shape, _AIR, np.int16)
-        self._labels = np.zeros(shape, np.uint8)
-        self._structures: dict[str, int] = {}
-
-    def paint(self, region: NDArray[np.bool_], hu: int, structure: str | None = None) -> None:
-        """Fill `region`, shape (z, y, x), with a CT number and the label of a structure."""
-        self._hu[region] = hu
-        self._labels[region] = 0
-        if structure is not None and region.any():
-            self._structures[structure] = TOTALSEGMENTATOR_IDS[structure]
-            self._labels[region] = TOTALSEGMENTATOR_IDS[structure]
-
-    def ellipsoid(self, centre_m, radii_m) -> Grid:
-        """Return the squared distance from the centre in radii; 1 on the surface."""
-        (cx, cy, cz), (rx, ry, rz) = centre_m, radii_m
-        return ((self.x - cx) / rx) ** 2 + ((self.y - cy) / ry) ** 2 + ((self.z - cz) / rz) ** 2
-
-    def cylinder(self, centre_m, radii_m) -> Grid:
-        """Return the same for an elliptic cylinder along z."""
-        (cx, cy), (rx, ry) = centre_m, radii_m
-        return ((self.x - cx) / rx) ** 2 + ((self.y - cy) / ry) ** 2 + 0 * self.z
-
-    def volume(self) -> Volume:
-        """Return what has been painted."""
-        present = set(np.unique(self._labels).tolist())
-        structures = {n: i for n, i in self._structures.items() if i in present}
-        pose = make_pose(translation_m=self._corner_m)
-        return Volume(self._hu, (self._spacing_m,) * 3, pose, self._labels, structures, 'phantom')
-
-
-def _paint_trunk(painter: _Painter) -> None:
+def _paint_trunk(painter: Painter) -> None:
     painter.paint(painter.cylinder((0, 0), (0.170, 0.122)) <= 1, _FAT)
     painter.paint(painter.cylinder((0, 0), (0.155, 0.110)) <= 1, _MUSCLE)
 
 
-def _paint_lungs(painter: _Painter) -> None:
+def _paint_lungs(painter: Painter) -> None:
     """Two half ellipsoids on a dome-shaped diaphragm, divided at heights into their lobes."""
     height = painter.z + 0 * painter.x + 0 * painter.y
     for side, name in ((1, 'left'), (-1, 'right')):
@@ -101,12 +59,12 @@ def _paint_lungs(painter: _Painter) -> None:
             painter.paint(middle, _LUNG, 'lung_middle_lobe_right')
 
 
-def _paint_mediastinum(painter: _Painter) -> None:
+def _paint_mediastinum(painter: Painter) -> None:
     height = painter.z + 0 * painter.x + 0 * painter.y
     aorta = (painter.cylinder((0.020, 0.045), (0.012, 0.012)) <= 1) & (height < 0.06)
     painter.paint(aorta, _BLOOD, 'aorta')
     trachea = painter.cylinder((0.0, 0.010), (0.010, 0.010))
-    painter.paint((trachea <= 1) & (height > 0.05), _AIR, 'trachea')
+    painter.paint((trachea <= 1) & (height > 0.05), AIR_HU, 'trachea')
     painter.paint(
         painter.ellipsoid((0.025, -0.025, -0.025), (0.052, 0.045, 0.055)) <= 1, _BLOOD, 'heart'
     )
@@ -114,7 +72,7 @@ def _paint_mediastinum(painter: _Painter) -> None:
     painter.paint(breastbone <= 1, _SPONGY, 'sternum')
 
 
-def _paint_ribs(painter: _Painter) -> None:
+def _paint_ribs(painter: Painter) -> None:
     """One inclined family of hoops on an elliptic shell; the front part is cartilage."""
     semi_x, semi_y = _RIB_AXES_M
     taper = np.clip(1.05 - 1.2 * np.maximum(painter.z - 0.02, 0), 0.75, 1.0)
@@ -135,7 +93,7 @@ def _paint_ribs(painter: _Painter) -> None:
             painter.paint(region, _CORTICAL, f'rib_{name}_{index}')
 
 
-def _paint_spine(painter: _Painter) -> None:
+def _paint_spine(painter: Painter) -> None:
     centre_x, centre_y = _SPINE_AXIS_M
     level = (_TOP_VERTEBRA_M - painter.z) / _VERTEBRA_PITCH_M
     number = np.rint(level).astype(int) + 0 * np.rint(painter.x + painter.y).astype(int)

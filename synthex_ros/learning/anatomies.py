@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from synthex_ros.anatomy import load_volume, read_volume, torso_phantom
+from synthex_ros.anatomy import head_phantom, load_volume, read_volume, torso_phantom
 from synthex_ros.anatomy.volume import Volume
 
-PHANTOMS = 'phantoms'
-"""The name that stands for `phantom:1` to `phantom:N` in the weights of anatomies."""
+PHANTOMS, HEADS = 'phantoms', 'head_phantoms'
+"""Names that stand for `phantom:1` to `phantom:N`, torsos, and `head_phantom:1` to
+`head_phantom:N` in the weights of anatomies."""
 
-_WARP_M = 0.006
+_MANY = {PHANTOMS: 'phantom', HEADS: 'head_phantom'}
+
+_WARP_M = {PHANTOMS: 0.006, HEADS: 0.0025}
+_VAULT_M = 0.0045, 0.0085
 _NOISE_HU = {'lung': 60.0, 'soft': 18.0, 'bone': 110.0}
 
 
@@ -35,20 +39,21 @@ def draw_anatomy(anatomies: Mapping[str, float], phantoms: int, rng: np.random.G
     weights = np.array([anatomies[name] for name in names], float)
     name = str(rng.choice(names, p=weights / weights.sum()))
     number = int(rng.integers(1, phantoms + 1))
-    return f'phantom:{number}' if name == PHANTOMS else name
+    return f'{_MANY[name]}:{number}' if name in _MANY else name
 
 
 def names_of(anatomies: Mapping[str, float], phantoms: int) -> list[str]:
     """Return the names of all anatomies that may be drawn."""
-    names = [name for name in sorted(anatomies) if name != PHANTOMS]
-    if PHANTOMS in anatomies:
-        names += [f'phantom:{number}' for number in range(1, phantoms + 1)]
+    names = [name for name in sorted(anatomies) if name not in _MANY]
+    for many, one in _MANY.items():
+        if many in anatomies:
+            names += [f'{one}:{number}' for number in range(1, phantoms + 1)]
     return names
 
 
 @lru_cache(maxsize=2)
 def load_anatomy(name: str, segmentation: str | None = None) -> Volume:
-    """Return a CT by sample name or path, or a phantom by 'phantom:NUMBER'.
+    """Return a CT by sample name or path, or a phantom by 'phantom:NUMBER' and the like.
 
     Args:
         name: of the anatomy.
@@ -56,8 +61,11 @@ def load_anatomy(name: str, segmentation: str | None = None) -> Volume:
     """
     if segmentation is not None:
         return read_volume(name, segmentation)
-    if name.startswith('phantom:'):
-        return varied_phantom(int(name.split(':')[1]))
+    kind, _, number = name.partition(':')
+    if kind == _MANY[PHANTOMS] and number:
+        return varied_phantom(int(number))
+    if kind == _MANY[HEADS] and number:
+        return varied_head(int(number))
     return load_volume(name)
 
 
@@ -68,24 +76,37 @@ def varied_phantom(seed: int, shape: tuple[int, int, int] = (176, 124, 156)) -> 
     tissues get noise of several grain sizes, in which lungs have vessels and bones trabeculae.
     """
     rng = np.random.default_rng([seed, 77])
-    base = torso_phantom(shape, 2.5e-3)
-    field = _warp(shape, rng)
+    return _varied(torso_phantom(shape, 2.5e-3), _WARP_M[PHANTOMS], seed, rng)
+
+
+def varied_head(seed: int) -> Volume:
+    """Return a head of another size, thickness of the skull, shape and texture for every seed."""
+    rng = np.random.default_rng([seed, 78])
+    base = head_phantom(vault_m=float(rng.uniform(*_VAULT_M)))
+    return _varied(base, _WARP_M[HEADS], seed, rng)
+
+
+def _varied(base: Volume, warp_m: float, seed: int, rng: np.random.Generator) -> Volume:
+    """Return a phantom with cubic voxels bent, textured and stretched."""
+    field = _warp(base.hu.shape, warp_m / base.spacing_m[0], rng)
     hu, labels = (
         map_coordinates(image, field, order=0, mode='nearest') for image in (base.hu, base.labels)
     )
     hu = _textured(hu, rng)
     stretch = rng.uniform(0.85, 1.15, 3)
-    x, y, z = (float(v) for v in 2.5e-3 * stretch)
+    x, y, z = (float(v) for v in base.spacing_m[0] * stretch)
     pose = base.patient_from_grid.copy()
     pose[:3, 3] = base.patient_from_grid[:3, 3] * stretch
-    return Volume(hu, (x, y, z), pose, labels, base.structures, f'phantom:{seed}')
+    return Volume(hu, (x, y, z), pose, labels, base.structures, f'{base.name}:{seed}')
 
 
-def _warp(shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+def _warp(
+    shape: tuple[int, int, int], voxels: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Return the indices (z, y, x) that voxels are taken from, shape (3, *shape)."""
     grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in shape), indexing='ij'))
     for axis in range(3):
-        grid[axis] += _smooth(shape, 5, rng) * np.float32(_WARP_M / 2.5e-3)
+        grid[axis] += _smooth(shape, 5, rng) * np.float32(voxels)
     return grid
 
 

@@ -53,8 +53,8 @@ class SceneSampling:
 
     Attributes:
         anatomies: weight of each sample or path of a CT; `phantoms` stands for `phantom_count`
-            procedural torsos of which no two are alike.
-        phantom_count: how many phantoms there are.
+            procedural torsos of which no two are alike, `head_phantoms` for as many heads.
+        phantom_count: how many phantoms of a kind there are.
         segmentations: label image of each CT given by its path, with the ids of TotalSegmentator
             2; samples and phantoms bring their own.
         materials: what voxels are made of: 'detailed', 'standard', 'heuristic' or 'naive'.

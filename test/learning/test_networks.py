@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import onnxruntime
 import pytest
 
 torch = pytest.importorskip('torch', reason='training needs torch (extra `train`)')
@@ -133,6 +134,20 @@ def test_region_is_the_frame_where_context_does_not_reach(tmp_path):
     assert np.all(part.classes[0, :32] == 1)
     assert np.all(part.heatmaps[:, :, 40:] == 0)
     np.testing.assert_allclose(part.classes.sum(axis=0), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize('name', ['compact', 'quarter'])
+def test_model_file_takes_frames_and_regions_of_any_size(name, tmp_path):
+    torch.manual_seed(0)
+    network = build_network(name, 2, 2).eval()
+    write_onnx(network, META, tmp_path / 'm.onnx')
+    session = onnxruntime.InferenceSession(tmp_path / 'm.onnx')
+    for size in ((SIZE, SIZE), (64, 96), (256, 32)):
+        picture = torch.randn(1, 1, *size)
+        _, heatmaps = session.run(None, {META.input_name: picture.numpy()})
+        with torch.no_grad():
+            wanted = network(picture)[1]
+        np.testing.assert_allclose(heatmaps, wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_network_of_one_size_refuses_regions(tmp_path):

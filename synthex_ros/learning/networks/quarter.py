@@ -71,11 +71,9 @@ def _around(cells: Tensor) -> Tensor:
 
 def _wider(image: Tensor, margin: int) -> Tensor:
     """Return an image with its outermost rows and columns repeated `margin` times."""
-    for axis in (2, 3):
-        last = image.shape[axis] - 1
-        ends = [image.narrow(axis, at, 1) for at in (0, last)]
-        image = torch.cat([*[ends[0]] * margin, image, *[ends[1]] * margin], dim=axis)
-    return image
+    # Ends are counted from the end: a graph with the size of one image in it would refuse others.
+    image = torch.cat([*[image[:, :, :1]] * margin, image, *[image[:, :, -1:]] * margin], dim=2)
+    return torch.cat([*[image[..., :1]] * margin, image, *[image[..., -1:]] * margin], dim=3)
 
 
 class QuarterNetwork(nn.Module):

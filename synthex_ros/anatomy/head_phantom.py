@@ -21,8 +21,8 @@ _CORTICAL, _DIPLOE, _PETROUS, _SPONGY, _TOOTH, _DISC = 1150, 450, 1500, 300, 220
 
 _CRANIUM = ((0.0, 0.008, 0.030), (0.074, 0.092, 0.092))
 _FACE = ((0.0, -0.042, -0.040), (0.060, 0.058, 0.085))
-_NECK = ((0.0, 0.020), (0.058, 0.064))
-_SIDES = ((1, 'left'), (-1, 'right'))
+_NECK = ((0.0, 0.020), (0.052, 0.058))
+_SIDES = 1, -1
 
 _BASE_M, _BASE_SLOPE = -0.020, 0.30  # the base falls from the orbits to the nape
 _FORAMEN = ((0.0, 0.028), (0.014, 0.017))
@@ -66,15 +66,11 @@ def _grown(part, margin_m: float):
 
 def _paint_soft_tissue(painter: Painter) -> None:
     """Neck, scalp and face: muscle under some millimetres of fat."""
-    neck = (painter.z < -0.03) & (painter.cylinder(*_NECK) <= 1)
-    for margin_m, hu in ((0.005, _FAT), (0.0, _MUSCLE)):
+    for scalp_m, nape_m, hu in ((0.005, 0.006, _FAT), (0.0, 0.0, _MUSCLE)):
         for part in (_CRANIUM, _FACE):
-            painter.paint(painter.ellipsoid(*_grown(part, margin_m)) <= 1, hu)
-        if margin_m:
-            painter.paint(neck, hu)
-        else:
-            inner = painter.cylinder(*_grown(_NECK, -0.006)) <= 1
-            painter.paint((painter.z < -0.03) & inner, hu)
+            painter.paint(painter.ellipsoid(*_grown(part, scalp_m)) <= 1, hu)
+        neck = painter.cylinder(*_grown(_NECK, nape_m)) <= 1
+        painter.paint(neck & (painter.z < -0.03), hu)
     painter.paint(painter.ellipsoid((0, -0.100, -0.028), (0.014, 0.018, 0.024)) <= 1, _MUSCLE)
 
 
@@ -90,7 +86,7 @@ def _paint_cranium(painter: Painter, vault_m: float) -> None:
         painter.paint(shell & above, hu, 'skull')
     inside = painter.ellipsoid(*_grown(_CRANIUM, -vault_m)) <= 1
     painter.paint(inside & above, _BRAIN, 'brain')
-    for side, _ in _SIDES:
+    for side in _SIDES:
         ventricle = painter.ellipsoid((side * 0.012, 0.005, 0.035), (0.007, 0.038, 0.012)) <= 1
         painter.paint(ventricle, _FLUID, 'brain')
 
@@ -101,7 +97,7 @@ def _paint_base(painter: Painter) -> None:
     slab = inside & (np.abs(_base(painter)) < 0.004)
     painter.paint(slab & (painter.cylinder(*_FORAMEN) > 1), _CORTICAL, 'skull')
     painter.paint(inside & (painter.cylinder(*_FORAMEN) <= 0.8) & (painter.z < 0), _BRAIN)
-    for side, _ in _SIDES:
+    for side in _SIDES:
         mastoid = ((side * 0.056, 0.036, -0.046), (0.013, 0.016, 0.020))
         painter.paint(painter.ellipsoid(*mastoid) <= 1, _SPONGY, 'skull')
         painter.paint(painter.ellipsoid(*_grown(mastoid, -0.004)) <= 1, _CELLS)
@@ -123,7 +119,7 @@ def _paint_face(painter: Painter) -> None:
     painter.paint(
         painter.ellipsoid((0, -0.058, -0.045), (0.040, 0.036, 0.020)) <= 1, _SPONGY, 'skull'
     )
-    for side, _ in _SIDES:
+    for side in _SIDES:
         _cavity(painter, ((side * 0.032, -0.062, -0.004), (0.019, 0.026, 0.018)), _FAT, 0.003)
         globe = painter.ellipsoid((side * 0.032, -0.076, -0.004), (0.012,) * 3) <= 1
         painter.paint(globe, _FLUID)

@@ -13,9 +13,6 @@ import numpy as np
 from synthex_ros.anatomy.painter import AIR_HU, Grid, Painter
 from synthex_ros.anatomy.volume import Volume
 
-SHAPE = (176, 156, 124)
-SPACING_M = 1.5e-3
-
 _FAT, _MUSCLE, _BRAIN, _FLUID, _CELLS = -80, 45, 35, 8, -450
 _CORTICAL, _DIPLOE, _PETROUS, _SPONGY, _TOOTH, _DISC = 1150, 450, 1500, 300, 2200, 80
 
@@ -33,7 +30,9 @@ _SPINE_M, _TOP_VERTEBRA_M, _VERTEBRA_PITCH_M = (0.0, 0.032), -0.056, 0.018
 
 
 def head_phantom(
-    shape: tuple[int, int, int] = SHAPE, spacing_m: float = SPACING_M, vault_m: float = 0.0065
+    shape: tuple[int, int, int] = (176, 156, 124),
+    spacing_m: float = 1.5e-3,
+    vault_m: float = 0.0065,
 ) -> Volume:
     """Return the head as a `Volume` with labels of skull, brain and vertebrae.
 
@@ -46,7 +45,7 @@ def head_phantom(
         ValueError: the thickness is not one of a skull.
     """
     if not 0.002 <= vault_m <= 0.015:
-        raise ValueError(f'vault_m must be 0.002..0.015 m, got {vault_m:g}')
+        raise ValueError(f'vault_m must be 0.002..0.015 m, got {vault_m:g}; 6.5 mm is 0.0065')
     painter = Painter(shape, spacing_m)
     _paint_soft_tissue(painter)
     _paint_spine(painter)
@@ -154,19 +153,16 @@ def _paint_jaws(painter: Painter) -> None:
 
 def _paint_spine(painter: Painter) -> None:
     x, y = _SPINE_M
-    level = (_TOP_VERTEBRA_M - painter.z) / _VERTEBRA_PITCH_M
-    number = np.rint(level).astype(int) + 0 * np.rint(painter.x + painter.y).astype(int)
-    bone = np.abs(level - np.rint(level)) < 0.36
+    below = painter.z < _TOP_VERTEBRA_M + _VERTEBRA_PITCH_M / 2
     body = painter.cylinder((x, y), (0.012, 0.009))
     arch = painter.cylinder((x, y + 0.018), (0.020, 0.013))
     canal = painter.cylinder((x, y + 0.016), (0.009, 0.007))
-    painter.paint((body <= 1) & (level > -0.5), _DISC)
-    for index in range(7):
-        here = bone & (number == index)
-        name = f'vertebrae_C{index + 1}'
+    painter.paint((body <= 1) & below, _DISC)
+    names = [f'C{n}' for n in range(1, 8)]
+    for name, here in painter.vertebrae(_TOP_VERTEBRA_M, _VERTEBRA_PITCH_M, 0.72, names):
         painter.paint(((body <= 1) | (arch <= 1)) & here, _CORTICAL, name)
         painter.paint(((body <= 0.7) | (arch <= 0.6)) & here, _SPONGY, name)
-    painter.paint((canal <= 1) & (level > -0.5), _BRAIN)
+    painter.paint((canal <= 1) & below, _BRAIN)
 
 
 def _paint_airway(painter: Painter) -> None:

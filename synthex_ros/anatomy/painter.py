@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +44,7 @@ class Painter:
             self._labels[region] = TOTALSEGMENTATOR_IDS[structure]
 
     def ellipsoid(self, centre_m, radii_m) -> Grid:
-        """Return the squared distance from the centre in radii; 1 on the surface."""
+        """Return the squared distance from the centre in radii, 1 on the surface, (z, y, x)."""
         (cx, cy, cz), (rx, ry, rz) = centre_m, radii_m
         return ((self.x - cx) / rx) ** 2 + ((self.y - cy) / ry) ** 2 + ((self.z - cz) / rz) ** 2
 
@@ -50,6 +52,23 @@ class Painter:
         """Return the same for an elliptic cylinder along z."""
         (cx, cy), (rx, ry) = centre_m, radii_m
         return ((self.x - cx) / rx) ** 2 + ((self.y - cy) / ry) ** 2 + 0 * self.z
+
+    def vertebrae(
+        self, top_m: float, pitch_m: float, bone_share: float, names: Sequence[str]
+    ) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """Yield each vertebra's structure with the slab that it lies in, shape (z, y, x).
+
+        Args:
+            top_m: height of the middle of the first one [m].
+            pitch_m: distance of one to the next below [m].
+            bone_share: what is bone of it; discs lie between.
+            names: from the top downwards, such as 'T1'.
+        """
+        level = (top_m - self.z) / pitch_m
+        number = np.rint(level).astype(int) + 0 * np.rint(self.x + self.y).astype(int)
+        bone = np.abs(level - np.rint(level)) < bone_share / 2
+        for index, name in enumerate(names):
+            yield f'vertebrae_{name}', bone & (number == index)
 
     def volume(self, name: str) -> Volume:
         """Return what has been painted under a name."""

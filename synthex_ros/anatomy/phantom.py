@@ -95,16 +95,12 @@ def _paint_ribs(painter: Painter) -> None:
 
 def _paint_spine(painter: Painter) -> None:
     centre_x, centre_y = _SPINE_AXIS_M
-    level = (_TOP_VERTEBRA_M - painter.z) / _VERTEBRA_PITCH_M
-    number = np.rint(level).astype(int) + 0 * np.rint(painter.x + painter.y).astype(int)
-    within = np.abs(level - np.rint(level)) < 0.38
     body = painter.cylinder((centre_x, centre_y), (0.018, 0.014))
     arch = painter.cylinder((centre_x, centre_y + 0.022), (0.016, 0.013))
     canal = painter.cylinder((centre_x, centre_y + 0.020), (0.008, 0.007))
     painter.paint(body <= 1, _DISC)
     names = [f'T{n}' for n in range(1, 13)] + [f'L{n}' for n in range(1, 6)]
-    for index, name in enumerate(names):
-        here = within & (number == index)
-        painter.paint(((body <= 1) | (arch <= 1)) & here, _CORTICAL, f'vertebrae_{name}')
-        painter.paint((body <= 0.75) & here, _SPONGY, f'vertebrae_{name}')
+    for name, here in painter.vertebrae(_TOP_VERTEBRA_M, _VERTEBRA_PITCH_M, 0.76, names):
+        painter.paint(((body <= 1) | (arch <= 1)) & here, _CORTICAL, name)
+        painter.paint((body <= 0.75) & here, _SPONGY, name)
     painter.paint(canal <= 1, _CORD, 'spinal_cord')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,8 +83,23 @@ def write_onnx(network: nn.Module, metadata: ModelMetadata, path: Path) -> None:
     write_graph(exported, metadata, path, bool(network.fully_convolutional))
 
 
-def write_graph(network: nn.Module, metadata: Metadata, path: Path, any_size: bool) -> None:
-    """Write a module, in the form in which it is used, with its metadata to `path`."""
+def write_graph(
+    network: nn.Module,
+    metadata: Metadata,
+    path: Path,
+    any_size: bool,
+    free_axes: Mapping[str, Mapping[int, str]] | None = None,
+) -> None:
+    """Write a module, in the form in which it is used, with its metadata to `path`.
+
+    Args:
+        network: the module.
+        metadata: of its input and outputs.
+        path: the file.
+        any_size: leave rows and columns of all inputs and outputs free.
+        free_axes: for a module that asks for sizes: which axes of which inputs and outputs are
+            free, with their names; instead of `any_size`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix('.part')
     with warnings.catch_warnings():
@@ -100,9 +115,10 @@ def write_graph(network: nn.Module, metadata: Metadata, path: Path, any_size: bo
             opset_version=OPSET,
             input_names=[metadata.input_name],
             output_names=list(metadata.output_names),
+            dynamic_axes=free_axes,
         )
     model = onnx.load(str(part))
-    if any_size:
+    if any_size and free_axes is None:
         free_size(model)
     onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
     onnx.checker.check_model(model)

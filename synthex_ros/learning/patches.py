@@ -159,7 +159,7 @@ class PatchSet(Dataset):
         """Return images (P, 1, S, S), centres, boxes and masks of the patches of a frame."""
         epoch, row = key
         rng = np.random.default_rng([self._seed, epoch, row])
-        image = self._kept.image(row, lambda: _packed(highpass(self.folder.counts(row))))
+        image = self._kept.image(row, lambda: packed(highpass(self.folder.counts(row))))
         objects, cutouts = objects_of(self.folder, row), self._cutouts[row]
         made = [self._patch(image, cutouts, objects, rng) for _ in range(self._patches)]
         parts = (torch.from_numpy(np.stack(part)) for part in zip(*made, strict=True))
@@ -175,13 +175,13 @@ class PatchSet(Dataset):
     ):
         size = self._size
         top, left = self._corner(image.shape, objects, rng)
-        part = _unpacked(image[top : top + size, left : left + size])
+        part = unpacked(image[top : top + size, left : left + size])
         cut = np.zeros((size, size), np.uint8)
         for cutout, number in zip(cutouts, objects.classes, strict=True):
             cutout.paint(cut, top, left, int(number))
         moved = Objects(objects.centres_px - [left, top], objects.sizes_px, objects.classes)
-        part, cut, moved = _turned(part, cut, moved, int(rng.integers(4)), rng.random() < 0.5)
-        part = _varied(part, rng)
+        part, cut, moved = turned(part, cut, moved, int(rng.integers(4)), rng.random() < 0.5)
+        part = varied(part, rng)
         classes = len(self.folder.classes)
         centres, boxes = render_targets(moved, classes, (size, size))
         return part[None].astype(np.float32), centres, boxes, cut.astype(np.int64)
@@ -199,7 +199,9 @@ class PatchSet(Dataset):
         return int(place[0]), int(place[1])
 
 
-def _turned(part, cut, objects: Objects, quarters: int, mirror: bool):
+def turned(
+    part: NDArray, cut: NDArray, objects: Objects, quarters: int, mirror: bool
+) -> tuple[NDArray, NDArray, Objects]:
     """Return a square patch with its objects, mirrored and turned counter-clockwise."""
     centres, sizes, last = objects.centres_px.copy(), objects.sizes_px, part.shape[0] - 1
     if mirror:
@@ -213,7 +215,7 @@ def _turned(part, cut, objects: Objects, quarters: int, mirror: bool):
     return np.ascontiguousarray(part), np.ascontiguousarray(cut), moved
 
 
-def _varied(part: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def varied(part: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return a patch with another gain, sometimes with more noise."""
     gain = np.exp(rng.uniform(np.log(0.7), np.log(1.4)))
     noise = rng.uniform(0, 0.3) * (rng.random() < 0.3)
@@ -221,10 +223,11 @@ def _varied(part: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
     return varied.astype(np.float32)
 
 
-def _packed(image: NDArray[np.float32]) -> NDArray[np.uint16]:
+def packed(image: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Return a normalised image in 16 bits, in steps far below its noise."""
     return np.clip(np.rint(_STEPS * image + _MIDDLE), 0, 65535).astype(np.uint16)
 
 
-def _unpacked(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
+def unpacked(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Return the image that was packed."""
     return (pixels.astype(np.float32) - _MIDDLE) / _STEPS

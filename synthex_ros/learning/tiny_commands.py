@@ -6,10 +6,14 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthex_ros.learning.waiting_threads import let_threads_wait_briefly
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 def register(subparsers: Any) -> None:
@@ -28,6 +32,11 @@ def register(subparsers: Any) -> None:
     train.add_argument('--out', type=Path, default=Path('runs/tiny'), help='folder of the run')
     train.add_argument('--resume', action='store_true', help='continue from its checkpoint')
     train.set_defaults(handler=run_train)
+    second = actions.add_parser('train-second', help='train a second look at what it finds')
+    second.add_argument('settings', nargs='?', help='such as config/train_tiny_second.yaml')
+    second.add_argument('--out', type=Path, default=Path('runs/tiny_second'), help='run folder')
+    second.add_argument('--resume', action='store_true', help='continue from its checkpoint')
+    second.set_defaults(handler=run_train_second)
     export = actions.add_parser('export', help='write the ONNX model of a training run')
     export.add_argument('checkpoint', type=Path, help='such as runs/tiny/best.pt')
     export.add_argument('--out', type=Path, required=True, help='ONNX file to write')
@@ -67,23 +76,52 @@ def run_train(args: argparse.Namespace) -> int:
 
     training = TinyTraining(load_settings(TinySettings, args.settings), args.out, args.resume)
     with Progress() as progress:
-        total = training.settings.epochs * training.steps_per_epoch
-        task = progress.add_task('steps', total=total)
-
-        def step(epoch: int, number: int, loss: float) -> None:
-            progress.update(task, completed=epoch * training.steps_per_epoch + number)
-
-        def epoch(record: dict[str, Any]) -> None:
-            losses = ' '.join(f'{record[name]:.3f}' for name in LOSSES)
-            every = record['detection']['all']
-            progress.console.print(
-                f'epoch {record["epoch"]:3d}  loss {losses}  AP50 {record["ap50"]:.3f}, of any '
-                f'class {record["ap50_classless"]:.3f}  centre '
-                f'{every["centre_error_mean_mm"]:.3f} mm  {record["seconds"]:.0f} s'
-            )
-
-        training.run(step, epoch)
+        _train(training, LOSSES, progress)
     return 0
+
+
+def run_train_second(args: argparse.Namespace) -> int:
+    """Collect candidates and train a second look at them, with a line an epoch."""
+    let_threads_wait_briefly()
+    from rich.progress import Progress
+
+    from synthex_ros.learning.second_look_training import (
+        LOSSES,
+        SecondLookSettings,
+        SecondLookTraining,
+    )
+    from synthex_ros.settings import load_settings
+
+    settings = load_settings(SecondLookSettings, args.settings)
+    with Progress() as progress:
+        task = progress.add_task('frames looked at', total=None)
+
+        def collecting(frames: int) -> None:
+            progress.update(task, completed=frames)
+
+        training = SecondLookTraining(settings, args.out, args.resume, collecting)
+        progress.remove_task(task)
+        _train(training, LOSSES, progress)
+    return 0
+
+
+def _train(training: Any, parts: Sequence[str], progress: Progress) -> None:
+    total = training.settings.epochs * training.steps_per_epoch
+    task = progress.add_task('steps', total=total)
+
+    def step(epoch: int, number: int, loss: float) -> None:
+        progress.update(task, completed=epoch * training.steps_per_epoch + number)
+
+    def epoch(record: dict[str, Any]) -> None:
+        losses = ' '.join(f'{record[name]:.3f}' for name in parts)
+        every = record['detection']['all']
+        progress.console.print(
+            f'epoch {record["epoch"]:3d}  loss {losses}  AP50 {record["ap50"]:.3f}, of any '
+            f'class {record["ap50_classless"]:.3f}  centre '
+            f'{every["centre_error_mean_mm"]:.3f} mm  {record["seconds"]:.0f} s'
+        )
+
+    training.run(step, epoch)
 
 
 def run_export(args: argparse.Namespace) -> int:

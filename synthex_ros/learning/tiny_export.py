@@ -23,21 +23,24 @@ from synthex_ros.learning.networks.detector import (
     DetectorNetwork,
     ExportedDetector,
 )
+from synthex_ros.learning.networks.second_look import SecondLook
 from synthex_ros.learning.run_state import load_checkpoint
 from synthex_ros.learning.tiny_scores import scores_of
+from synthex_ros.learning.two_looks import FirstLook, two_looks_metadata, write_two_looks
 from synthex_ros.tracking.detector import DetectorMetadata, DetectorModel
 
 
-def restore_detector(state: dict[str, Any]) -> tuple[nn.Module, DetectorMetadata]:
-    """Return the averaged network of a checkpoint and its metadata.
+def write_checkpoint(state: dict[str, Any], path: Path) -> tuple[nn.Module, DetectorMetadata]:
+    """Write the model file of a checkpoint; return what is in it and its metadata.
+
+    Args:
+        state: checkpoint of `synthex tiny train`, or of `synthex tiny train-second`, whose file
+            holds both looks.
+        path: where the file goes.
 
     Raises:
         FileNotFoundError: the frames that it was trained on are missing.
     """
-    folder = CocoFolder(state['settings']['train'])
-    network = DetectorNetwork(len(folder.classes), tuple(state['settings'].get('widths', WIDTHS)))
-    network.load_state_dict(state['average'])
-    pitch_mm = folder.images[0]['pixel_pitch_mm']
     training = {
         'epochs': state['epoch'],
         'frames': state['train_frames'],
@@ -46,9 +49,22 @@ def restore_detector(state: dict[str, Any]) -> tuple[nn.Module, DetectorMetadata
         'validation': state['validation'],
         'software': software(),
     }
+    if 'first' in state:
+        first = FirstLook.of_state(state['first'])
+        second = SecondLook(len(first.metadata.classes))
+        second.load_state_dict(state['average'])
+        training['first'] = dict(first.metadata.training)
+        metadata = two_looks_metadata(first, version='2', training=training, licence=LICENCE)
+        write_two_looks(first, second, path, metadata)
+        return nn.ModuleList([first.network, second]), metadata
+    folder = CocoFolder(state['settings']['train'])
+    network = DetectorNetwork(len(folder.classes), tuple(state['settings'].get('widths', WIDTHS)))
+    network.load_state_dict(state['average'])
+    pitch_mm = folder.images[0]['pixel_pitch_mm']
     metadata = DetectorMetadata(
         '1', pitch_mm, folder.classes, STRIDE, training=training, licence=LICENCE
     )
+    write_graph(ExportedDetector(network).eval(), metadata, path, True)
     return network, metadata
 
 
@@ -70,8 +86,7 @@ def export_detector(
         FileNotFoundError: checkpoint or data are missing.
     """
     state, path = load_checkpoint(checkpoint), Path(path)
-    network, metadata = restore_detector(state)
-    write_graph(ExportedDetector(network).eval(), metadata, path, True)
+    network, metadata = write_checkpoint(state, path)
     model = DetectorModel(path, threads=2)
     manifest = {
         **file_entries(path, metadata.version, network, commands),

@@ -29,11 +29,7 @@ def centre_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def box_loss(boxes: Tensor, target: Tensor) -> Tensor:
-    """Return the loss of boxes, a scalar; 0 is perfect.
-
-    One less the generalised overlap (Rezatofighi et al., CVPR 2019), for which half a pixel is
-    much for a device of three pixels and little for one of twenty, and a part of the absolute
-    error, which helps where boxes do not meet.
+    """Return the loss of the boxes of maps, a scalar; 0 is perfect.
 
     Args:
         boxes: offset (u, v) of the centre [px] and logarithm of width and height [px], shape
@@ -45,9 +41,23 @@ def box_loss(boxes: Tensor, target: Tensor) -> Tensor:
     if not bool(cells.any()):
         return 0 * boxes.sum()
     found, true = (maps.movedim(1, -1)[cells] for maps in (boxes, target[:, :4]))
+    return (each_box_loss(found, true) * weight[cells]).sum() / weight[cells].sum()
+
+
+def each_box_loss(found: Tensor, true: Tensor) -> Tensor:
+    """Return the loss of each box, shape (N,); 0 is perfect.
+
+    One less the generalised overlap (Rezatofighi et al., CVPR 2019), for which half a pixel is
+    much for a device of three pixels and little for one of twenty, and a part of the absolute
+    error, which helps where boxes do not meet.
+
+    Args:
+        found: offset (u, v) of the centre [px] and logarithm of width and height [px], shape
+            (N, 4).
+        true: the same of the truth.
+    """
     plain = functional.smooth_l1_loss(found, true, reduction='none').sum(dim=1)
-    each = 1 - generalised_overlap(found, true) + _PLAIN_WEIGHT * plain
-    return (each * weight[cells]).sum() / weight[cells].sum()
+    return 1 - generalised_overlap(found, true) + _PLAIN_WEIGHT * plain
 
 
 def generalised_overlap(a: Tensor, b: Tensor) -> Tensor:

@@ -28,7 +28,10 @@ Weights = dict[str, Tensor]
 
 
 def start_weights_of(
-    path: str | Path, networks: Iterable[nn.Module], images: Callable[[], Tensor]
+    path: str | Path,
+    networks: Iterable[nn.Module],
+    images: Callable[[], Tensor],
+    more: bool = False,
 ) -> Weights:
     """Return the state of the network in a file, to start a training from.
 
@@ -38,6 +41,7 @@ def start_weights_of(
         networks: what a model file may hold; the first that fits is taken.
         images: gives normalised images as they will be trained on, shape (N, channels, H, W); a
             network that reads fewer channels gets the first ones.
+        more: a model file may hold more than the network, after it.
 
     Raises:
         FileNotFoundError: no such file.
@@ -50,7 +54,7 @@ def start_weights_of(
     for network in networks:
         kinds.append(type(network).__name__)
         own = some[:, : _channels(network)]
-        if _fill(network, graph, own[:1]):
+        if _fill(network, graph, own[:1], more):
             return _unfolded(network, own).state_dict()
     raise ModelMismatch(
         f'{path} holds no network of the kinds {sorted(set(kinds))}, of the same size and with '
@@ -68,7 +72,7 @@ def _channels(network: nn.Module) -> int:
     return next(m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d))
 
 
-def _fill(network: nn.Module, graph: Any, image: Tensor) -> bool:
+def _fill(network: nn.Module, graph: Any, image: Tensor, more: bool) -> bool:
     """Give a network the weights of a graph; return whether all of them fit.
 
     Convolutions are told by their order, everything else by its name.
@@ -77,6 +81,7 @@ def _fill(network: nn.Module, graph: Any, image: Tensor) -> bool:
     nodes = [[*node.input] for node in graph.node if node.op_type == 'Conv']
     layers = _layers_in_order(network.eval(), image)
     own, filled = network.state_dict(), {}
+    nodes = nodes[: len(layers)] if more else nodes
     if len(nodes) != len(layers) or any(set(node[1:]) - set(stored) for node in nodes):
         return False
     for (_, weight, *bias), (conv, norm) in zip(nodes, layers, strict=True):

@@ -65,11 +65,15 @@ class DetectorMaps:
         boxes: offset (u, v) from the middle of the cell [px], and the logarithm of width and
             height [px], shape (4, rows / stride, columns / stride).
         mask: probability of each class, background left out, shape (K, rows, columns).
+        devices: what a second look made of the most probable centres: centre (u, v) and the
+            logarithm of width and height [px], and the chance of each class, shape (N, 4 + K);
+            None without one.
     """
 
     centres: NDArray[np.float32]
     boxes: NDArray[np.float32]
     mask: NDArray[np.float32]
+    devices: NDArray[np.floating] | None = None
 
     def labels(self) -> NDArray[np.uint8]:
         """Return class ids, 0 where none is probable, shape (rows, columns), uint8."""
@@ -84,10 +88,12 @@ def decode_detections(
     min_score: float = 0.3,
     most: int = 64,
 ) -> list[Detection]:
-    """Return the devices of a frame, the surest first.
+    """Return the devices of a frame, the surest first: those of the second look, if there is one.
 
-    What may be of either class is returned under both names: of three pixels one cannot always
-    tell, and who looks for one class must not lose it to another.
+    A device whose centre lies outside the frame is none: tiles go on there as their own mirror
+    image, in which half of anything looks like a whole device. What may be of either class is
+    returned under both names: of three pixels one cannot always tell, and who looks for one class
+    must not lose it to another.
 
     Args:
         maps: of the frame.
@@ -96,12 +102,14 @@ def decode_detections(
         min_score: least chance of a centre.
         most: greatest number of devices.
     """
-    window = np.ones((3, 3), np.uint8)
-    found = []
-    for name, chance in zip(names, maps.centres, strict=True):
-        peaks = (chance >= cv2.dilate(chance, window)) & (chance >= min_score)
-        found += [_detection(name, maps, chance, row, column, stride)
-                  for row, column in zip(*np.nonzero(peaks), strict=True)]  # fmt: skip
+    if maps.devices is None:
+        found = _seen_once(maps, names, stride, min_score)
+    else:
+        found = _seen_twice(maps.devices, names, min_score)
+    rows, columns = maps.mask.shape[1:]
+    found = [
+        one for one in found if -0.5 <= one.u <= columns - 0.5 and -0.5 <= one.v <= rows - 0.5
+    ]
     found.sort(key=lambda one: -one.score)
     kept: list[Detection] = []
     for one in found:
@@ -111,6 +119,30 @@ def decode_detections(
         if all(box_iou(one.box_px, other.box_px) < _SAME_IOU for other in own):
             kept.append(one)
     return kept
+
+
+def _seen_once(
+    maps: DetectorMaps, names: tuple[str, ...], stride: int, min_score: float
+) -> list[Detection]:
+    """Return the peaks of the chances of centres, in any order."""
+    window = np.ones((3, 3), np.uint8)
+    found = []
+    for name, chance in zip(names, maps.centres, strict=True):
+        peaks = (chance >= cv2.dilate(chance, window)) & (chance >= min_score)
+        found += [_detection(name, maps, chance, row, column, stride)
+                  for row, column in zip(*np.nonzero(peaks), strict=True)]  # fmt: skip
+    return found
+
+
+def _seen_twice(devices: NDArray, names: tuple[str, ...], min_score: float) -> list[Detection]:
+    """Return the devices of a second look, in any order."""
+    sizes = np.exp(np.minimum(devices[:, 2:4], _LARGEST_LOG))
+    return [
+        Detection(name, *(float(value) for value in (*one[:2], *size, chance)))
+        for one, size in zip(devices, sizes, strict=True)
+        for name, chance in zip(names, one[4:], strict=True)
+        if chance >= min_score
+    ]
 
 
 def _detection(

@@ -73,6 +73,8 @@ class DetectorMetadata:
         centres_name: output of centres, shape (1, C - 1, rows / stride, columns / stride).
         boxes_name: output of boxes, shape (1, 4, rows / stride, columns / stride).
         mask_name: output of class probabilities, shape (1, C - 1, rows, columns).
+        devices_name: output of a second look at the most probable centres, shape (N, 3 + C), see
+            `DetectorMaps.devices`; empty without one.
         training: how the model was made; for people and reports.
         licence: licence of the weights.
     """
@@ -88,6 +90,7 @@ class DetectorMetadata:
     centres_name: str = 'centres'
     boxes_name: str = 'boxes'
     mask_name: str = 'mask'
+    devices_name: str = ''
     training: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ''
 
@@ -120,7 +123,8 @@ class DetectorMetadata:
     @property
     def output_names(self) -> tuple[str, ...]:
         """Names of the outputs, in the network's order."""
-        return self.centres_name, self.boxes_name, self.mask_name
+        maps = self.centres_name, self.boxes_name, self.mask_name
+        return (*maps, self.devices_name) if self.devices_name else maps
 
     def to_json(self) -> str:
         """Return the JSON text stored in a model file."""
@@ -197,17 +201,20 @@ class DetectorModel:
             image, sides, sides + down * core - rows, sides, sides + across * core - columns,
             cv2.BORDER_REFLECT,
         )  # fmt: skip
-        whole = self._blank(down * core, across * core)
+        whole, devices = self._blank(down * core, across * core), []
         for top in range(0, down * core, core):
             for left in range(0, across * core, core):
                 tile = padded[top : top + side, left : left + side]
-                self._place(tile, whole, top, left, core)
+                seen = self._place(tile, whole, top, left, core)
+                devices += [found + np.pad([left - sides, top - sides], (0, found.shape[1] - 2))
+                            for found in seen]  # fmt: skip
         cells = (-(-rows // meta.stride), -(-columns // meta.stride))
         centres, boxes, mask = whole
         return DetectorMaps(
             centres[:, : cells[0], : cells[1]],
             boxes[:, : cells[0], : cells[1]],
             mask[:, :rows, :columns],
+            np.concatenate(devices) if devices else None,
         )
 
     def _blank(self, rows: int, columns: int) -> tuple[NDArray[np.float32], ...]:
@@ -218,15 +225,19 @@ class DetectorModel:
 
     def _place(
         self, tile: NDArray, whole: tuple[NDArray, ...], top: int, left: int, core: int
-    ) -> None:
-        """Run one tile and put the part that sees enough around it where it belongs."""
+    ) -> list[NDArray[np.float32]]:
+        """Run one tile and put the part that sees enough around it where it belongs.
+
+        Returns its devices in its own pixels, if the model has a second look.
+        """
         meta = self.metadata
         feed = {meta.input_name: np.ascontiguousarray(tile)[None, None]}
         outputs = self._session.run(list(meta.output_names), feed)
         for values, target, cell in zip(
-            outputs, whole, (meta.stride, meta.stride, 1), strict=True
+            outputs[:3], whole, (meta.stride, meta.stride, 1), strict=True
         ):
             start, size = meta.overlap_px // cell, core // cell
             row, column = top // cell, left // cell
             inner = values[0][:, start : start + size, start : start + size]
             target[:, row : row + size, column : column + size] = inner
+        return outputs[3:]

@@ -20,8 +20,8 @@ from synthex_ros.learning.patches import (  # noqa: E402
     Cutout,
     Objects,
     PatchSet,
-    _turned,
     render_targets,
+    turned,
 )
 from synthex_ros.learning.sampling import SceneSampling  # noqa: E402
 from synthex_ros.learning.tiny_devices import sphere_mesh, strip_mesh  # noqa: E402
@@ -216,11 +216,11 @@ def test_labels_turn_with_the_picture(quarters, mirror):
     label = Objects(np.array([[20.0, 41.5]]), np.array([[5.0, 8.0]]), np.array([1]))
     picture = np.zeros((64, 64), np.float32)
     picture[38:46, 18:23] = 1
-    turned, cut, moved = _turned(picture, picture.astype(np.uint8), label, quarters, mirror)
-    rows, columns = np.nonzero(turned)
+    picture, cut, moved = turned(picture, picture.astype(np.uint8), label, quarters, mirror)
+    rows, columns = np.nonzero(picture)
     assert moved.centres_px[0] == pytest.approx((columns.mean(), rows.mean()))
     assert moved.sizes_px[0] == pytest.approx((np.ptp(columns) + 1, np.ptp(rows) + 1))
-    np.testing.assert_array_equal(cut, turned)
+    np.testing.assert_array_equal(cut, picture)
 
 
 def test_device_of_either_class_is_given_under_both_names_and_once_each():

@@ -19,6 +19,7 @@ from benchmark.foreign.panel import (
     System,
     burnt_out,
     draw_system,
+    expected_counts,
     read_out,
     settle,
     shadow_between,
@@ -43,9 +44,13 @@ from synthex_ros.settings import as_plain
 FRAMES_PER_VIEW = 2
 """A raw frame and a processed one, each with a device of its own."""
 VIEWS_AT_ONCE = 12
-CHAIN = 2
+CHAIN = 3
 """Number of the chain. In the first, the bare beam beside a patient scattered too, and exposure
-and gain were controlled by the median of the whole image, bare beam included."""
+and gain were controlled by the median of the whole image, bare beam included. In the second,
+windows were drawn about what is burnt out, too, so that patients were nearly black beside it, and
+what was seen of a device was judged before its frame was windowed and written with 8 bits."""
+LANDMARK_SHARE = 0.5
+_LANDMARK_PX = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +187,11 @@ class ForeignFrames:
         exposure = view.without if paths is None else view.exposure(paths.path_m)
         counts = read_out(exposure, view.system, view.settings, view.pitch_mm, plan.rng)
         name = self.export_name(plan.index)
-        export = exported(counts, view.system.bits, view.pitch_mm, name, plan.rng)
+        expected = [
+            expected_counts(one, view.system, view.settings, view.pitch_mm)
+            for one in (exposure, view.without)
+        ]
+        export = exported(counts, view.system.bits, view.pitch_mm, name, plan.rng, expected)
         image = self._image(plan, view, export, name)
         annotations = []
         if paths is not None:
@@ -219,7 +228,8 @@ class ForeignFrames:
         """Return the annotation of the device, or none where nothing of it is seen."""
         device, without = plan.device, view.without
         mask = np.where(view.burnt_out(exposure, without), 0, paths.mask).astype(np.uint8)
-        shown = export.mask(mask)
+        whole = export.mask(mask)
+        shown = export.left_of(whole)
         if device is None or not shown.any():
             return []
         sample, seen = device.sample, plan.seen.view
@@ -238,7 +248,8 @@ class ForeignFrames:
             self.sampling.landmark_margin_px,
             (at_landmarks >= self.sampling.least_contrast)
             & (ratios >= self.sampling.least_landmark_snr)
-            & _inside(export.shutter, points, self.sampling.landmark_margin_px),
+            & _inside(export.shutter, points, self.sampling.landmark_margin_px)
+            & (_share_near(shown, whole, points) >= LANDMARK_SHARE),
         )
         return [
             annotation_of(
@@ -258,6 +269,19 @@ class ForeignFrames:
 
 def _pitch_mm(seen: ViewSample) -> float:
     return seen.view.geometry.pixel_pitch_m[0] * 1e3
+
+
+def _share_near(
+    shown: NDArray[np.uint8], whole: NDArray[np.uint8], points_px: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how much of a mask is shown near points (u, v), shape (N, 2); 0 where it is not."""
+    rows, columns = np.nonzero(whole)
+    shares = np.zeros(len(points_px))
+    for index, (u, v) in enumerate(points_px):
+        near = np.hypot(columns - u, rows - v) <= _LANDMARK_PX
+        if near.any():
+            shares[index] = np.mean(shown[rows[near], columns[near]] > 0)
+    return shares
 
 
 def _inside(

@@ -260,12 +260,25 @@ def read_out(
         rng: source of the noise.
     """
     caught = rng.poisson(exposure.quanta * settings.dose).astype(np.float32)
-    light = spread(caught * (exposure.energy_kev / exposure.quanta), system, pixel_pitch_mm)
-    light *= _shading(light.shape, system)
-    full = 2**system.bits - 1
-    counts = system.offset_counts + settings.gain * light
+    light = caught * (exposure.energy_kev / exposure.quanta)
+    counts = _counts(light, system, settings, pixel_pitch_mm)
     counts += system.noise_counts * rng.standard_normal(light.shape, dtype=np.float32)
-    return np.clip(np.rint(counts), 0, full).astype(np.uint16)
+    return np.clip(np.rint(counts), 0, 2**system.bits - 1).astype(np.uint16)
+
+
+def expected_counts(
+    exposure: Exposure, system: System, settings: Settings, pixel_pitch_mm: float
+) -> Image:
+    """Return what an exposure would be read out as without any noise, not rounded."""
+    light = exposure.energy_kev * np.float32(settings.dose)
+    counts = _counts(light, system, settings, pixel_pitch_mm)
+    return np.clip(counts, 0, 2**system.bits - 1)
+
+
+def _counts(light: Image, system: System, settings: Settings, pixel_pitch_mm: float) -> Image:
+    light = spread(light, system, pixel_pitch_mm)
+    light *= _shading(light.shape, system)
+    return system.offset_counts + settings.gain * light
 
 
 def shadow_between(

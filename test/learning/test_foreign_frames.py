@@ -183,6 +183,47 @@ def test_labels_stay_where_the_picture_is(name):
     assert (dark & (mask > 0)).sum() / (dark | (mask > 0)).sum() > 0.95
 
 
+@pytest.mark.parametrize('name', sorted(set(EXPORTS) - {'round field', '480 px'}))
+@pytest.mark.parametrize('bare_share', [0.5, 0.95])
+def test_window_is_about_what_is_not_burnt_out(name, bare_share):
+    """Beside a bare beam at full scale a patient keeps most of the grey values."""
+    rng = np.random.default_rng(11)
+    counts = (300 + 200 * np.sin(np.indices((256, 256)).sum(axis=0) / 20)).astype(np.uint16)
+    counts[:, : int(bare_share * 256)] = 4095
+    export = exported(counts, 12, PITCH_MM, name, rng)
+    shown = export.shutter & ~export.burnt
+    if export.overlay is not None:
+        shown &= ~export.overlay
+    spread_of_grey = np.ptp(np.percentile(export.pixels()[shown], (5, 95)))
+    assert spread_of_grey > 0.3 * (2**export.bits - 1)
+
+
+@pytest.mark.parametrize('name', sorted(EXPORTS))
+def test_frame_of_a_single_grey_value_is_exported(name):
+    level = np.full((256, 256), 4095, np.uint16)
+    export = exported(level, 12, PITCH_MM, name, np.random.default_rng(12), (level, level))
+    assert export.pixels().shape == export.picture.shape
+    assert all(np.isfinite(one).all() for one in (export.picture, *export.expected))
+
+
+def test_mask_ends_where_grey_values_do():
+    """A third of a grey value is nothing in 8 bits and a lot in 16."""
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:40, 4:60] = 1
+    faint = np.where(np.arange(64) < 32, 0.3 / 255, 3 / 255) * mask
+    without = np.full((64, 64), 0.5, np.float32)
+    export = replace(
+        raw(np.full((64, 64), 2000, np.uint16), 12, PITCH_MM),
+        bits=8, expected=((without - faint).astype(np.float32), without),
+    )  # fmt: skip
+    left = export.left_of(mask)
+    assert not left[:, :28].any()
+    assert np.array_equal(left[:, 36:], mask[:, 36:])
+    assert np.array_equal(replace(export, bits=16).left_of(mask), mask)
+    black = replace(export, expected=tuple(one - 1 for one in export.expected))
+    assert not black.left_of(mask).any()
+
+
 def test_exports_are_written_as_they_are_described():
     counts = np.random.default_rng(4).integers(0, 4096, (512, 512)).astype(np.uint16)
     assert np.array_equal(raw(counts, 12, PITCH_MM).pixels(), counts)

@@ -15,7 +15,7 @@ Image = NDArray[np.float32]
 RESAMPLED_PX, RESAMPLED_PITCH_MM = 480, 0.5804
 """Size and pitch of SyntheX's published frames: 50 px cut off each side of 1536, then resized."""
 _LEAST_WIDTH = 0.05
-_LEAST_UNBURNT = 0.02
+_LEAST_UNBURNT_PX = 100
 _LEAST_STEP = 0.5
 _AROUND_PX = 9
 _TEXT = ('HOSPITAL', '70 kV  3.2 mA', 'LAO 12  CRAN 4', 'SER 3  IM 17', 'R', '21-11-2026 10:42')
@@ -110,15 +110,17 @@ def log(export: Export, rng: np.random.Generator) -> Export:
 def window(export: Export, rng: np.random.Generator) -> Export:
     """Stretch between percentiles of what is not burnt out, and clip.
 
-    A window has a width, whatever a picture shows: a twentieth of its range at least.
+    A window has a width, whatever a picture shows: a twentieth of its range at least. What is
+    all one grey value is white.
     """
     inside = export.picture[export.shutter]
     told = inside[~export.burnt[export.shutter]]
-    if len(told) < _LEAST_UNBURNT * len(inside):
+    if len(told) < _LEAST_UNBURNT_PX:
         told = inside
     low, high = np.percentile(told, (rng.uniform(0.2, 3.0), rng.uniform(96.0, 99.8)))
     width = np.float32(max(float(high - low), _LEAST_WIDTH * float(np.ptp(inside)), 1e-6))
-    return _each(export, lambda picture: np.clip((picture - np.float32(low)) / width, 0, 1))
+    least = np.float32(high) - width
+    return _each(export, lambda picture: np.clip((picture - least) / width, 0, 1))
 
 
 def eight_bits(export: Export, rng: np.random.Generator) -> Export:

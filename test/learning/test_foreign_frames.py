@@ -204,6 +204,7 @@ def test_frame_of_a_single_grey_value_is_exported(name):
     export = exported(level, 12, PITCH_MM, name, np.random.default_rng(12), (level, level))
     assert export.pixels().shape == export.picture.shape
     assert all(np.isfinite(one).all() for one in (export.picture, *export.expected))
+    assert export.inverted or export.pixels()[128, 128] == 2**export.bits - 1
 
 
 def test_mask_ends_where_grey_values_do():

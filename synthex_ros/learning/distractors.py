@@ -40,6 +40,8 @@ class Distractors:
             out of its mask (`object_labels`); only `device: foreign_objects` labels objects.
         least_snr: an object of a smaller signal-to-noise ratio is not labelled.
         least_px: nor is one with fewer pixels in the open field.
+        kinds: names in `SHAPES` that are drawn from, each as likely; a name given twice is twice
+            as likely; empty for all.
     """
 
     share: float = 0.5
@@ -51,11 +53,15 @@ class Distractors:
     least_contrast: float = 0.03
     least_snr: float = 15.0
     least_px: int = 30
+    kinds: tuple[str, ...] = ()
 
     def __post_init__(self):
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{name} must be 0..1, got {getattr(self, name):g}')
+        unknown = sorted(set(self.kinds) - set(SHAPES))
+        if unknown:
+            raise ValueError(f'kinds must be of {sorted(SHAPES)}, got {unknown}')
         if self.most < 1:
             raise ValueError(f'most must be at least 1, got {self.most}')
         if self.least_snr < 0 or self.least_px < 1:
@@ -122,7 +128,7 @@ def draw_objects(
         return []
     objects = []
     for _ in range(int(rng.integers(1, settings.most + 1))):
-        kind = str(rng.choice(sorted(SHAPES)))
+        kind = str(rng.choice(sorted(settings.kinds or SHAPES)))
         parts = SHAPES[kind](rng)
         pose = _place(
             settings, kind, view, isocenter_depth_m, sites, world_from_patient, device_m, rng

@@ -123,6 +123,19 @@ def test_objects_are_in_the_picture_behind_the_tube_and_unlabelled(sites):
     assert seen >= 12
 
 
+def test_only_the_kinds_that_are_asked_for_are_drawn(sites):
+    view, pose = CArm().view(0.0, 0.0), make_pose(None, -load_volume('phantom').centre_patient_m)
+    settings = Distractors(negative_share=1.0, kinds=('drill', 'drill', 'coil'))
+    drawn = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        drawn += draw_distractors(settings, view, 0.7, sites, pose, None, rng)[1]
+    assert set(drawn) == {'drill', 'coil'}
+    assert drawn.count('drill') > drawn.count('coil')
+    with pytest.raises(ValueError, match=r"kinds must be of .* got \['spoon'\]"):
+        Distractors(kinds=('spoon',))
+
+
 def test_occluding_objects_lie_on_the_ray_of_the_device(sites):
     view = CArm().view(0.0, 0.0)
     device = view.world_from_source[:3, 3] + view.world_from_source[:3, 2] * 0.7

@@ -23,6 +23,10 @@ from synthex_ros.tracking.landmarks import cell_to_pixel
 LEAST_CHANCE = 0.08
 """Of a centre; what is less probable is not looked at again."""
 
+FAINT = 6.0
+"""Signal-to-noise ratio of the faintest devices that are asked for."""
+
+_NO_DEVICE_SNR = 40.0
 _REACH_PX = 4
 _KEPT_PX = SIDE_PX + 2 * _REACH_PX
 _NEAR_PX, _NEAR_SHARE = 3.0, 0.5
@@ -41,12 +45,15 @@ class Candidates:
         classes: class ids, 0 where there is no device, shape (N,).
         boxes: centre (u, v) from the place, width and height of the device [px], shape (N, 4).
         weights: how many candidates each one stands for, shape (N,).
+        snr: signal-to-noise ratio of the device, 0 where it is not known or there is none,
+            shape (N,).
     """
 
     pictures: NDArray[np.uint16]
     classes: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     weights: NDArray[np.float32]
+    snr: NDArray[np.float32]
 
     def save(self, path: str | Path) -> None:
         """Write them to a file."""
@@ -132,7 +139,10 @@ def candidates_of(
     own = truths >= 0
     boxes[own, :2] = objects.centres_px[truths[own]] - places[own]
     boxes[own, 2:] = objects.sizes_px[truths[own]]
-    return Candidates(_surroundings(counts, places), classes.astype(np.uint8), boxes, weights)
+    ratios = np.array([item.get('snr', 0.0) for item in folder.annotations(row)], np.float32)
+    snr = np.where(own, np.append(ratios, np.float32(0))[truths], 0).astype(np.float32)
+    pictures = _surroundings(counts, places)
+    return Candidates(pictures, classes.astype(np.uint8), boxes, weights, snr)
 
 
 def _surroundings(counts: NDArray, places: NDArray[np.int64]) -> NDArray[np.uint16]:
@@ -177,11 +187,23 @@ def collect(
 
 
 class CandidateSet(Dataset):
-    """Candidates, each moved, turned, mirrored and varied; an item's key is (epoch, row)."""
+    """Candidates, each moved, turned, mirrored and varied; an item's key is (epoch, row).
 
-    def __init__(self, candidates: Candidates, seed: int) -> None:
+    Some are faded into another candidate that is no device: `a * one + sqrt(1 - a * a) * other`
+    has the noise of both, and `a` of the device's contrast. Faint devices, of which there are the
+    fewest and the least is seen, are learnt from all the others so.
+
+    Args:
+        candidates: of the frames.
+        seed: of the random numbers.
+        fading_share: part of the devices whose signal-to-noise ratio is brought down, to `FAINT`
+            at the least; and, so that fading itself tells nothing, of what is none.
+    """
+
+    def __init__(self, candidates: Candidates, seed: int, fading_share: float = 0.0) -> None:
         cv2.setNumThreads(1)
-        self._all, self._seed = candidates, seed
+        self._all, self._seed, self._fading_share = candidates, seed, fading_share
+        self._others = np.flatnonzero(candidates.classes == 0)
 
     def __len__(self) -> int:
         return len(self._all.classes)
@@ -193,10 +215,8 @@ class CandidateSet(Dataset):
         """
         epoch, row = key
         rng = np.random.default_rng([self._seed, epoch, row])
-        down, across = rng.integers(0, 2 * _REACH_PX + 1, 2)
-        picture = unpacked(
-            self._all.pictures[row, down : down + SIDE_PX, across : across + SIDE_PX]
-        )
+        picture, (across, down) = self._moved(row, rng)
+        picture = self._faded(picture, row, rng)
         box = self._all.boxes[row].astype(float)
         centre = box[:2] + MIDDLE + _REACH_PX - [across, down]
         one = Objects(centre[None], box[None, 2:], np.ones(1, np.int64))
@@ -211,3 +231,22 @@ class CandidateSet(Dataset):
             torch.from_numpy(target),
             torch.tensor(float(self._all.weights[row])),
         )
+
+    def _moved(
+        self, row: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return a part of what is kept of a candidate, and where (u, v) in it that begins."""
+        first = rng.integers(0, 2 * _REACH_PX + 1, 2)
+        across, down = first
+        part = self._all.pictures[row, down : down + SIDE_PX, across : across + SIDE_PX]
+        return unpacked(part), first
+
+    def _faded(
+        self, picture: NDArray[np.float32], row: int, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        snr = float(self._all.snr[row]) if self._all.classes[row] else _NO_DEVICE_SNR
+        if rng.random() >= self._fading_share or snr <= FAINT or not len(self._others):
+            return picture
+        share = np.float32(np.exp(rng.uniform(np.log(FAINT), np.log(snr))) / snr)
+        other, _ = self._moved(int(rng.choice(self._others)), rng)
+        return share * picture + np.sqrt(1 - share**2) * other

@@ -19,7 +19,7 @@ from synthex_ros.learning.batches import EpochOrder
 from synthex_ros.learning.candidates import Candidates, CandidateSet, collect
 from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.networks.second_look import SecondLook
-from synthex_ros.learning.run_state import CosineRate, RunState
+from synthex_ros.learning.run_state import CosineRate, RunState, load_checkpoint
 from synthex_ros.learning.tiny_losses import each_box_loss
 from synthex_ros.learning.tiny_scores import coco_ap50, detect_all, found_in
 from synthex_ros.learning.two_looks import first_look_of, write_two_looks
@@ -50,11 +50,13 @@ class SecondLookSettings:
         weight_decay: of AdamW.
         average_decay: decay a step of the averaged weights that are validated and exported.
         box_weight: weight of the boxes' loss against that of the classes.
+        fading_share: part of the candidates that are faded, see `CandidateSet`.
         bfloat16: train in mixed precision: faster on processors with matrix tiles (AMX), slower on
             those without bfloat16 arithmetic.
         workers: loader processes.
         threads: torch threads.
         seed: seed of weights, candidates, order and randomization.
+        start_from: checkpoint of another such training to start from; empty for none.
     """
 
     detector: str = 'runs/tiny/best.pt'
@@ -69,14 +71,18 @@ class SecondLookSettings:
     weight_decay: float = 0.02
     average_decay: float = 0.999
     box_weight: float = 1.0
+    fading_share: float = 0.5
     bfloat16: bool = False
     workers: int = 1
     threads: int = 2
     seed: int = 0
+    start_from: str = ''
 
     def __post_init__(self):
         if min(self.epochs, self.batch_size, self.threads) < 1 or self.workers < 0:
             raise ValueError('epochs, batch_size and threads must be positive, workers >= 0')
+        if not 0 <= self.fading_share <= 1:
+            raise ValueError(f'fading_share must be 0..1, got {self.fading_share:g}')
         if self.others < 2:
             raise ValueError(f'others must be at least 2, got {self.others}')
 
@@ -111,6 +117,8 @@ class SecondLookTraining:
         self._validation = CocoFolder(settings.validation)
         self._first = first_look_of(settings.detector, self._folder)
         network = SecondLook(len(self._first.metadata.classes))
+        if settings.start_from:
+            network.load_state_dict(load_checkpoint(settings.start_from)['average'])
         self.state = RunState(
             network,
             root,
@@ -120,7 +128,9 @@ class SecondLookTraining:
         )
         if resume:
             self.state.resume()
-        self._examples = CandidateSet(self._candidates(collecting), settings.seed)
+        self._examples = CandidateSet(
+            self._candidates(collecting), settings.seed, settings.fading_share
+        )
         self._rate = CosineRate(
             settings.learning_rate, self.steps_per_epoch * settings.epochs, _WARMUP_SHARE
         )

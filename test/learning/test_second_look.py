@@ -103,6 +103,7 @@ def test_example_tells_where_the_device_is_however_it_was_moved_and_turned(row):
     one = Candidates(
         packed(picture)[None], np.array([2], np.uint8),
         np.array([[*centre, width, height]], np.float32), np.ones(1, np.float32),
+        np.zeros(1, np.float32),
     )  # fmt: skip
     seen, kind, box, weight = CandidateSet(one, seed=row)[3, 0]
     assert seen.shape == (1, SIDE_PX, SIDE_PX)
@@ -110,6 +111,36 @@ def test_example_tells_where_the_device_is_however_it_was_moved_and_turned(row):
     found = [columns.mean() - MIDDLE, rows.mean() - MIDDLE, np.ptp(columns) + 1, np.ptp(rows) + 1]
     assert [*box[:2], *box[2:].exp()] == pytest.approx(found, abs=1e-4)
     assert (int(kind), float(weight)) == (2, 1.0)
+
+
+def test_fading_lowers_the_device_and_keeps_the_noise():
+    """The device goes down to any part that leaves it an SNR of 6; noise stays as large."""
+    rng = np.random.default_rng(5)
+    side, count = SIDE_PX + 8, 40
+    noise = rng.standard_normal((2 * count, side, side)).astype(np.float32)
+    shown = noise[:count] + block(30, 30, -15, -15, side)[0]
+    both = Candidates(
+        packed(np.concatenate([shown, noise[count:]])),
+        np.repeat([1, 0], count).astype(np.uint8),
+        np.tile(np.float32([-0.5, -0.5, 30, 30]), (2 * count, 1)),
+        np.ones(2 * count, np.float32),
+        np.repeat([60, 0], count).astype(np.float32),
+    )
+    plain, faded = CandidateSet(both, 1), CandidateSet(both, 1, fading_share=1.0)
+    middle = np.s_[0, 16:32, 16:32]
+
+    def level(examples, row):
+        picture = examples[0, row][0].numpy()
+        return picture[middle].mean() / np.std(picture[middle])
+
+    rows = range(count)
+    full, less = (np.array([level(one, row) for row in rows]) for one in (plain, faded))
+    share = less / full.mean()
+    assert share.min() > 0.07
+    assert share.max() < 1.1
+    assert 0.25 < np.mean(share) < 0.55  # of 0.1 to 1, uniform in the logarithm: 0.39
+    others = [np.std(faded[0, count + row][0].numpy()) for row in rows]
+    assert np.median(others) == pytest.approx(1.0, rel=0.2)
 
 
 def test_candidate_is_for_the_device_that_it_lies_in():

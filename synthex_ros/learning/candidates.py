@@ -198,23 +198,31 @@ class CandidateSet(Dataset):
         seed: of the random numbers.
         fading_share: part of the devices whose signal-to-noise ratio is brought down, to `FAINT`
             at the least; and, so that fading itself tells nothing, of what is none.
+        repeats: how often a device comes in an epoch, varied anew each time.
     """
 
-    def __init__(self, candidates: Candidates, seed: int, fading_share: float = 0.0) -> None:
+    def __init__(
+        self, candidates: Candidates, seed: int, fading_share: float = 0.0, repeats: int = 1
+    ) -> None:
         cv2.setNumThreads(1)
         self._all, self._seed, self._fading_share = candidates, seed, fading_share
         self._others = np.flatnonzero(candidates.classes == 0)
+        devices = np.flatnonzero(candidates.classes)
+        self._rows = np.concatenate([self._others, np.tile(devices, repeats)])
+        self._share = 1 / repeats
 
     def __len__(self) -> int:
-        return len(self._all.classes)
+        return len(self._rows)
 
     def __getitem__(self, key: tuple[int, int]) -> Example:
         """Return the picture (1, SIDE_PX, SIDE_PX), class id, box as the network gives it, weight.
 
-        The box of what is no device means nothing.
+        The box of what is no device means nothing. The weight of a device that is repeated is
+        shared among its repeats.
         """
-        epoch, row = key
-        rng = np.random.default_rng([self._seed, epoch, row])
+        epoch, item = key
+        rng, row = np.random.default_rng([self._seed, epoch, item]), int(self._rows[item])
+        share = self._share if self._all.classes[row] else 1.0
         picture, (across, down) = self._moved(row, rng)
         picture = self._faded(picture, row, rng)
         box = self._all.boxes[row].astype(float)
@@ -229,7 +237,7 @@ class CandidateSet(Dataset):
             torch.from_numpy(varied(picture, rng)[None]),
             torch.tensor(int(self._all.classes[row])),
             torch.from_numpy(target),
-            torch.tensor(float(self._all.weights[row])),
+            torch.tensor(share * float(self._all.weights[row])),
         )
 
     def _moved(

@@ -51,6 +51,7 @@ class SecondLookSettings:
         average_decay: decay a step of the averaged weights that are validated and exported.
         box_weight: weight of the boxes' loss against that of the classes.
         fading_share: part of the candidates that are faded, see `CandidateSet`.
+        repeats: how often a device comes in an epoch.
         bfloat16: train in mixed precision: faster on processors with matrix tiles (AMX), slower on
             those without bfloat16 arithmetic.
         workers: loader processes.
@@ -72,6 +73,7 @@ class SecondLookSettings:
     average_decay: float = 0.999
     box_weight: float = 1.0
     fading_share: float = 0.5
+    repeats: int = 3
     bfloat16: bool = False
     workers: int = 1
     threads: int = 2
@@ -79,8 +81,11 @@ class SecondLookSettings:
     start_from: str = ''
 
     def __post_init__(self):
-        if min(self.epochs, self.batch_size, self.threads) < 1 or self.workers < 0:
-            raise ValueError('epochs, batch_size and threads must be positive, workers >= 0')
+        counts = (self.epochs, self.batch_size, self.repeats, self.threads)
+        if min(counts) < 1 or self.workers < 0:
+            raise ValueError(
+                'epochs, batch_size, repeats and threads must be positive, workers >= 0'
+            )
         if not 0 <= self.fading_share <= 1:
             raise ValueError(f'fading_share must be 0..1, got {self.fading_share:g}')
         if self.others < 2:
@@ -129,7 +134,7 @@ class SecondLookTraining:
         if resume:
             self.state.resume()
         self._examples = CandidateSet(
-            self._candidates(collecting), settings.seed, settings.fading_share
+            self._candidates(collecting), settings.seed, settings.fading_share, settings.repeats
         )
         self._rate = CosineRate(
             settings.learning_rate, self.steps_per_epoch * settings.epochs, _WARMUP_SHARE

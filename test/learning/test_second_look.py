@@ -130,7 +130,7 @@ def test_fading_lowers_the_device_and_keeps_the_noise():
     middle = np.s_[0, 16:32, 16:32]
 
     def level(examples, row):
-        picture = examples[0, row][0].numpy()
+        picture = examples[0, count + row][0].numpy()  # after what is none
         return picture[middle].mean() / np.std(picture[middle])
 
     rows = range(count)
@@ -139,8 +139,24 @@ def test_fading_lowers_the_device_and_keeps_the_noise():
     assert share.min() > 0.07
     assert share.max() < 1.1
     assert 0.25 < np.mean(share) < 0.55  # of 0.1 to 1, uniform in the logarithm: 0.39
-    others = [np.std(faded[0, count + row][0].numpy()) for row in rows]
+    others = [np.std(faded[0, row][0].numpy()) for row in rows]
     assert np.median(others) == pytest.approx(1.0, rel=0.2)
+
+
+def test_device_that_is_repeated_weighs_as_much_as_once():
+    side = SIDE_PX + 8
+    both = Candidates(
+        np.zeros((5, side, side), np.uint16), np.array([0, 1, 0, 2, 0], np.uint8),
+        np.ones((5, 4), np.float32), np.array([2, 1, 4, 1, 1], np.float32),
+        np.zeros(5, np.float32),
+    )  # fmt: skip
+    examples = CandidateSet(both, 0, repeats=3)
+    assert len(examples) == 3 + 3 * 2
+    seen = [examples[1, item] for item in range(len(examples))]
+    for kind, times, weight in ((0, 3, 7), (1, 3, 1), (2, 3, 1)):
+        shares = [float(share) for _, one, _, share in seen if int(one) == kind]
+        assert len(shares) == times
+        assert sum(shares) == pytest.approx(weight)
 
 
 def test_candidate_is_for_the_device_that_it_lies_in():

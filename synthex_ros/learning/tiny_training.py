@@ -143,7 +143,7 @@ class TinyTraining:
         if settings.start_from:
             kinds = [DetectorNetwork(len(folder.classes), settings.widths)]
             network.load_state_dict(
-                start_weights_of(settings.start_from, kinds, self._some_patches)
+                start_weights_of(settings.start_from, kinds, self._some_patches, more=True)
             )
         for layer in _normalisations(network):
             layer.momentum = 1 / _BATCHES_AVERAGED

@@ -89,25 +89,26 @@ class ExportedTwoLooks(nn.Module):
         """Return the detector's maps and the devices, shape (N, 3 + C).
 
         Of each: the centre (u, v) and the logarithm of width and height [px], and the chance of
-        every class but the background. There is at least one, whatever its chance.
+        every class but the background. Boxes are the mean of both looks', chances their geometric
+        mean: the two err in different places. There is at least one, whatever its chance.
 
         Args:
             image: one normalised picture, shape (1, 1, H, W).
         """
         centres, boxes, mask = self.detector(image)
-        places = self._places(centres, boxes)
-        pictures = parts_of(image[0, 0], places)
-        logits, placed = self.second(pictures)
-        chances = torch.softmax(logits, dim=1)[:, 1:]
-        return (
-            centres,
-            boxes,
-            mask,
-            torch.cat([places.to(placed.dtype) + placed[:, :2], placed[:, 2:], chances], dim=1),
-        )
+        row, column = self._candidates(centres)
+        before = _at(functional.max_pool2d(centres, 3, 1, 1), row, column)
+        offset, size = _at(boxes, row, column).split(2, dim=1)
+        middle = torch.stack([column, row], dim=1) * self._stride + (self._stride - 1) / 2
+        first = torch.cat([middle + offset, size], dim=1)
+        places = torch.round(first[:, :2]).to(torch.int64)
+        logits, placed = self.second(parts_of(image[0, 0], places))
+        second = torch.cat([places.to(placed.dtype) + placed[:, :2], placed[:, 2:]], dim=1)
+        chances = torch.sqrt(before * torch.softmax(logits, dim=1)[:, 1:])
+        return centres, boxes, mask, torch.cat([(first + second) / 2, chances], dim=1)
 
-    def _places(self, centres: Tensor, boxes: Tensor) -> Tensor:
-        """Return the pixels (u, v) of the candidates, shape (N, 2), int64."""
+    def _candidates(self, centres: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the cells of the candidates: rows and columns, each of shape (N,), int64."""
         chance = centres.amax(dim=1, keepdim=True)
         peaks = chance * (chance == functional.max_pool2d(chance, 3, 1, 1))
         halo = self._halo
@@ -116,10 +117,12 @@ class ExportedTwoLooks(nn.Module):
         first = torch.arange(self._most) == 0
         index = index[torch.nonzero((best >= self._least) | first)[:, 0]]
         columns = inner.shape[1]
-        row, column = index // columns + halo, index % columns + halo
-        offset = boxes[0, :2].flatten(1)[:, row * centres.shape[3] + column]
-        middle = torch.stack([column, row]) * self._stride + (self._stride - 1) / 2
-        return torch.round(middle + offset).to(torch.int64).T
+        return index // columns + halo, index % columns + halo
+
+
+def _at(maps: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Return the values of maps, shape (1, K, h, w), in some cells, shape (N, K)."""
+    return maps[0].flatten(1)[:, row * maps.shape[3] + column].T
 
 
 def parts_of(image: Tensor, places: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ and gain were controlled by the median of the whole image, bare beam included. I
 windows were drawn about what is burnt out, too, so that patients were nearly black beside it, and
 what was seen of a device was judged before its frame was windowed and written with 8 bits."""
 LANDMARK_SHARE = 0.5
+"""Part of the device around a landmark that its file must still show."""
 _LANDMARK_PX = 8.0
 
 

@@ -1,5 +1,6 @@
 """A second look at candidates: what is cut out, what it is told, and the file with both looks."""
 
+import copy
 import dataclasses
 import json
 
@@ -243,6 +244,21 @@ def test_frame_without_candidates_is_answered(looks):
     flat = DetectorModel(path).maps(np.full((64, 64), 500, np.uint16))
     assert len(flat.devices) >= 1
     assert np.isfinite(flat.devices).all()
+
+
+def test_wild_offsets_read_nothing_outside_the_picture(looks, tmp_path):
+    """A centre far from its cell, as of a picture that is none, is an answer and no failure."""
+    first, second, _ = looks
+    wild = copy.deepcopy(first.network)
+    with torch.no_grad():
+        wild.boxes[-1].bias[:2] = torch.tensor([400.0, -700.0])
+    write_two_looks(FirstLook(wild, WIDTHS, META), second, tmp_path / 'wild.onnx')
+    counts = np.random.default_rng(6).integers(2000, 6000, (64, 96)).astype(np.uint16)
+    model = DetectorModel(tmp_path / 'wild.onnx')
+    devices = model.maps(counts).devices
+    assert np.isfinite(devices).all()
+    assert len(devices) > 1
+    assert model.detect(counts, 0.01) == []
 
 
 def test_centre_outside_the_frame_is_no_device():

@@ -101,7 +101,7 @@ class ExportedTwoLooks(nn.Module):
         offset, size = _at(boxes, row, column).split(2, dim=1)
         middle = torch.stack([column, row], dim=1) * self._stride + (self._stride - 1) / 2
         first = torch.cat([middle + offset, size], dim=1)
-        places = torch.round(first[:, :2]).to(torch.int64)
+        places = _with_surroundings(torch.round(first[:, :2]).to(torch.int64), image)
         logits, placed = self.second(parts_of(image[0, 0], places))
         second = torch.cat([places.to(placed.dtype) + placed[:, :2], placed[:, 2:]], dim=1)
         chances = torch.sqrt(before * torch.softmax(logits, dim=1)[:, 1:])
@@ -123,6 +123,16 @@ class ExportedTwoLooks(nn.Module):
 def _at(maps: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Return the values of maps, shape (1, K, h, w), in some cells, shape (N, K)."""
     return maps[0].flatten(1)[:, row * maps.shape[3] + column].T
+
+
+def _with_surroundings(places: Tensor, image: Tensor) -> Tensor:
+    """Return pixels (u, v), shape (N, 2), moved inwards where a picture ends beside them.
+
+    Whatever a network says of a picture that is none, nothing outside of it is read.
+    """
+    u, v = places.clamp(min=MIDDLE).unbind(dim=1)
+    last_u, last_v = image.shape[3] - MIDDLE + 0 * u, image.shape[2] - MIDDLE + 0 * v
+    return torch.stack([torch.minimum(u, last_u), torch.minimum(v, last_v)], dim=1)
 
 
 def parts_of(image: Tensor, places: Tensor) -> Tensor:

@@ -16,7 +16,11 @@ from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.tracking.detections import Detection
 from synthex_ros.tracking.detector import DetectorModel
 
-LEAST_SCORE = 0.05
+LEAST_SCORE = 0.005
+"""Of a detection that average precision counts; COCO's own protocol has no such limit."""
+
+FOUND_SCORE = 0.05
+"""Of a detection by which a device is found."""
 
 Annotation = dict[str, Any]
 
@@ -36,7 +40,7 @@ def found_in(folder: CocoFolder, detections: Sequence[Sequence[Detection]]) -> F
     found = Found()
     for row, seen in enumerate(detections):
         truths = truths_of(folder.images[row], folder.annotations(row), folder.classes[1:])
-        found.add(seen, truths)
+        found.add([one for one in seen if one.score >= FOUND_SCORE], truths)
     return found
 
 

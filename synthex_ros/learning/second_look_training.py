@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +18,10 @@ from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.networks.second_look import SecondLook
 from synthex_ros.learning.run_state import CosineRate, RunState, load_checkpoint
 from synthex_ros.learning.tiny_losses import each_box_loss
-from synthex_ros.learning.tiny_scores import coco_ap50, detect_all, found_in
+from synthex_ros.learning.tiny_run import TinyRun
 from synthex_ros.learning.two_looks import first_look_of, write_two_looks
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.detector import DetectorModel
-
-LOSSES = ('kind_loss', 'box_loss')
-"""Parts of the loss, in the order in which `SecondLookTraining` gives them."""
 
 _WARMUP_SHARE = 0.05
 _CANDIDATES = 'candidates.npz'
@@ -92,10 +86,11 @@ class SecondLookSettings:
             raise ValueError(f'others must be at least 2, got {self.others}')
 
 
-class SecondLookTraining:
-    """One training run in a folder: checkpoint.pt after every epoch, best.pt, history.jsonl.
+class SecondLookTraining(TinyRun):
+    """Training of a second look in a folder.
 
-    The candidates are collected once, into candidates.npz of the folder.
+    The candidates are collected at first, into candidates.npz of the folder, from which a run is
+    resumed.
 
     Args:
         settings: how to train.
@@ -108,6 +103,8 @@ class SecondLookTraining:
         ModelMismatch: the detector is none.
     """
 
+    losses = ('kind_loss', 'box_loss')
+
     def __init__(
         self,
         settings: SecondLookSettings,
@@ -119,30 +116,35 @@ class SecondLookTraining:
         torch.set_num_threads(settings.threads)
         torch.manual_seed(settings.seed)
         self._folder = CocoFolder(settings.train)
-        self._validation = CocoFolder(settings.validation)
         self._first = first_look_of(settings.detector, self._folder)
         network = SecondLook(len(self._first.metadata.classes))
         if settings.start_from:
             network.load_state_dict(load_checkpoint(settings.start_from)['average'])
-        self.state = RunState(
+        state = RunState(
             network,
             root,
             settings.learning_rate,
             settings.weight_decay,
             settings.average_decay,
         )
+        super().__init__(
+            state,
+            CocoFolder(settings.validation),
+            settings.validation_frames,
+            settings.epochs,
+            settings.threads,
+        )
         if resume:
             self.state.resume()
+        candidates = self._candidates(resume, collecting)
         self._examples = CandidateSet(
-            self._candidates(collecting), settings.seed, settings.fading_share, settings.repeats
+            candidates, settings.seed, settings.fading_share, settings.repeats
         )
-        self._rate = CosineRate(
-            settings.learning_rate, self.steps_per_epoch * settings.epochs, _WARMUP_SHARE
-        )
+        self._rate = CosineRate(settings.learning_rate, self.steps, _WARMUP_SHARE)
 
-    def _candidates(self, collecting: Callable[[int], None]) -> Candidates:
+    def _candidates(self, again: bool, collecting: Callable[[int], None]) -> Candidates:
         path = self.state.root / _CANDIDATES
-        if path.is_file():
+        if again and path.is_file():
             return Candidates.load(path)
         settings = self.settings
         alone = self._first.write(self.state.root / 'first.onnx')
@@ -157,32 +159,6 @@ class SecondLookTraining:
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch."""
         return max(len(self._examples) // self.settings.batch_size, 1)
-
-    def run(
-        self,
-        progress: Callable[[int, int, float], None] = lambda *_: None,
-        report: Callable[[dict[str, Any]], None] = lambda _: None,
-    ) -> None:
-        """Train to the last epoch.
-
-        Args:
-            progress: called with (epoch, step, loss) every step.
-            report: called with the numbers of every finished epoch.
-        """
-        state = self.state
-        while state.epoch < self.settings.epochs:
-            started, losses = time.monotonic(), []
-            for step, batch in enumerate(self._loader(), start=1):
-                losses.append(self._learn(batch))
-                progress(state.epoch, step, sum(losses[-1]))
-            state.epoch += 1
-            means = (sum(part) / len(losses) for part in zip(*losses, strict=True))
-            record = {'epoch': state.epoch, **dict(zip(LOSSES, means, strict=True))}
-            record |= self.validate()
-            state.seconds += time.monotonic() - started
-            record['seconds'] = round(state.seconds, 1)
-            self._save(record)
-            report(record)
 
     def _loader(self) -> DataLoader:
         settings = self.settings
@@ -210,35 +186,17 @@ class SecondLookTraining:
         self.state.descend(torch.stack(losses).sum(), self._rate.at(self.state.step))
         return tuple(float(loss.item()) for loss in losses)
 
-    def validate(self) -> dict[str, Any]:
-        """Return AP50 and centre error of the averaged weights, used as the tracker would."""
-        path = self.state.root / 'epoch.onnx'
+    def _write(self, path: Path) -> None:
         write_two_looks(self._first, self.state.average, path)
-        limit = self.settings.validation_frames or len(self._validation.images)
-        detections = detect_all(
-            DetectorModel(path, self.settings.threads), self._validation, limit
-        )
-        found = found_in(self._validation, detections)
-        return {
-            'ap50': coco_ap50(self._validation, detections),
-            'ap50_classless': coco_ap50(self._validation, detections, classless=True),
-            'detection': found.by_contrast(),
-            'false_alarms': found.false_alarms_per_frame,
-        }
 
-    def _save(self, record: dict[str, Any]) -> None:
-        record = json.loads(json.dumps(record))
-        missing = 1 - record['ap50'] if math.isfinite(record['ap50']) else 1.0
-        better = missing < self.state.best
-        self.state.best = min(missing, self.state.best)
-        about = {
+    def _about(self) -> dict[str, Any]:
+        return {
             'settings': as_plain(self.settings),
             'first': self._first.state(),
             'train_data': self._folder.info,
             'train_frames': self.settings.frames or len(self._folder.images),
             'validation_data': self._validation.info,
         }
-        self.state.save(record, better, about)
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from synthex_ros.learning.waiting_threads import let_threads_wait_briefly
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from synthex_ros.learning.tiny_run import TinyRun
 
 
 def register(subparsers: Any) -> None:
@@ -71,12 +72,12 @@ def run_train(args: argparse.Namespace) -> int:
     let_threads_wait_briefly()
     from rich.progress import Progress
 
-    from synthex_ros.learning.tiny_training import LOSSES, TinySettings, TinyTraining
+    from synthex_ros.learning.tiny_training import TinySettings, TinyTraining
     from synthex_ros.settings import load_settings
 
     training = TinyTraining(load_settings(TinySettings, args.settings), args.out, args.resume)
     with Progress() as progress:
-        _train(training, LOSSES, progress)
+        _train(training, progress)
     return 0
 
 
@@ -85,11 +86,7 @@ def run_train_second(args: argparse.Namespace) -> int:
     let_threads_wait_briefly()
     from rich.progress import Progress
 
-    from synthex_ros.learning.second_look_training import (
-        LOSSES,
-        SecondLookSettings,
-        SecondLookTraining,
-    )
+    from synthex_ros.learning.second_look_training import SecondLookSettings, SecondLookTraining
     from synthex_ros.settings import load_settings
 
     settings = load_settings(SecondLookSettings, args.settings)
@@ -101,19 +98,18 @@ def run_train_second(args: argparse.Namespace) -> int:
 
         training = SecondLookTraining(settings, args.out, args.resume, collecting)
         progress.remove_task(task)
-        _train(training, LOSSES, progress)
+        _train(training, progress)
     return 0
 
 
-def _train(training: Any, parts: Sequence[str], progress: Progress) -> None:
-    total = training.settings.epochs * training.steps_per_epoch
-    task = progress.add_task('steps', total=total)
+def _train(training: TinyRun, progress: Progress) -> None:
+    task = progress.add_task('steps', total=training.steps)
 
     def step(epoch: int, number: int, loss: float) -> None:
         progress.update(task, completed=epoch * training.steps_per_epoch + number)
 
     def epoch(record: dict[str, Any]) -> None:
-        losses = ' '.join(f'{record[name]:.3f}' for name in parts)
+        losses = ' '.join(f'{record[name]:.3f}' for name in training.losses)
         every = record['detection']['all']
         progress.console.print(
             f'epoch {record["epoch"]:3d}  loss {losses}  AP50 {record["ap50"]:.3f}, of any '

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +23,10 @@ from synthex_ros.learning.networks.detector import (
 from synthex_ros.learning.patches import PatchSet
 from synthex_ros.learning.run_state import CosineRate, RunState
 from synthex_ros.learning.tiny_losses import box_loss, centre_loss
-from synthex_ros.learning.tiny_scores import coco_ap50, detect_all, found_in
+from synthex_ros.learning.tiny_run import TinyRun
 from synthex_ros.learning.warm_start import start_weights_of
 from synthex_ros.settings import as_plain
-from synthex_ros.tracking.detector import DetectorMetadata, DetectorModel
-
-LOSSES = ('centre_loss', 'box_loss', 'mask_loss')
+from synthex_ros.tracking.detector import DetectorMetadata
 
 _TYPICAL_AREA_PX = 200.0
 _WARMUP_SHARE = 0.05
@@ -110,8 +104,8 @@ class TinySettings:
                 raise ValueError(f'{name} must be 0..1, got {getattr(self, name):g}')
 
 
-class TinyTraining:
-    """One training run in a folder: checkpoint.pt after every epoch, best.pt, history.jsonl.
+class TinyTraining(TinyRun):
+    """Training of a detector in a folder.
 
     Args:
         settings: how to train.
@@ -121,6 +115,8 @@ class TinyTraining:
     Raises:
         FileNotFoundError: nothing to resume, or no data.
     """
+
+    losses = ('centre_loss', 'box_loss', 'mask_loss')
 
     def __init__(self, settings: TinySettings, root: str | Path, resume: bool = False) -> None:
         self.settings = settings
@@ -134,7 +130,6 @@ class TinyTraining:
             settings.seed,
             settings.frames,
         )
-        self._validation = CocoFolder(settings.validation)
         folder = self._patches.folder
         self.metadata = DetectorMetadata(
             '1', folder.images[0]['pixel_pitch_mm'], folder.classes, STRIDE
@@ -147,16 +142,21 @@ class TinyTraining:
             )
         for layer in _normalisations(network):
             layer.momentum = 1 / _BATCHES_AVERAGED
-        self.state = RunState(
+        state = RunState(
             network,
             root,
             settings.learning_rate,
             settings.weight_decay,
             settings.average_decay,
         )
-        self._rate = CosineRate(
-            settings.learning_rate, self.steps_per_epoch * settings.epochs, _WARMUP_SHARE
+        super().__init__(
+            state,
+            CocoFolder(settings.validation),
+            settings.validation_frames,
+            settings.epochs,
+            settings.threads,
         )
+        self._rate = CosineRate(settings.learning_rate, self.steps, _WARMUP_SHARE)
         if resume:
             self.state.resume()
 
@@ -168,32 +168,6 @@ class TinyTraining:
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch."""
         return max(len(self._patches) // self.settings.frames_per_batch, 1)
-
-    def run(
-        self,
-        progress: Callable[[int, int, float], None] = lambda *_: None,
-        report: Callable[[dict[str, Any]], None] = lambda _: None,
-    ) -> None:
-        """Train to the last epoch.
-
-        Args:
-            progress: called with (epoch, step, loss) every step.
-            report: called with the numbers of every finished epoch.
-        """
-        state = self.state
-        while state.epoch < self.settings.epochs:
-            started, losses = time.monotonic(), []
-            for step, batch in enumerate(self._loader(), start=1):
-                losses.append(self._learn(batch))
-                progress(state.epoch, step, sum(losses[-1]))
-            state.epoch += 1
-            means = (sum(part) / len(losses) for part in zip(*losses, strict=True))
-            record = {'epoch': state.epoch, **dict(zip(LOSSES, means, strict=True))}
-            record |= self.validate()
-            state.seconds += time.monotonic() - started
-            record['seconds'] = round(state.seconds, 1)
-            self._save(record)
-            report(record)
 
     def _loader(self) -> DataLoader:
         settings = self.settings
@@ -223,39 +197,20 @@ class TinyTraining:
     def _set_mode(self) -> None:
         """Train the layers; those of normalisation not any more in the last part of the steps."""
         network, settings = self.state.network.train(), self.settings
-        whole = settings.epochs * self.steps_per_epoch
-        if self.state.step >= (1 - settings.settled_share) * whole:
+        if self.state.step >= (1 - settings.settled_share) * self.steps:
             for layer in _normalisations(network):
                 layer.eval()
 
-    def validate(self) -> dict[str, Any]:
-        """Return AP50 and centre error of the averaged weights, used as the tracker would."""
-        path = self.state.root / 'epoch.onnx'
+    def _write(self, path: Path) -> None:
         write_graph(ExportedDetector(self.state.average).eval(), self.metadata, path, True)
-        limit = self.settings.validation_frames or len(self._validation.images)
-        model = DetectorModel(path, self.settings.threads)
-        detections = detect_all(model, self._validation, limit)
-        found = found_in(self._validation, detections)
-        return {
-            'ap50': coco_ap50(self._validation, detections),
-            'ap50_classless': coco_ap50(self._validation, detections, classless=True),
-            'detection': found.by_contrast(),
-            'false_alarms': found.false_alarms_per_frame,
-        }
 
-    def _save(self, record: dict[str, Any]) -> None:
-        record = json.loads(json.dumps(record))
-        quality = record['ap50']
-        missing = 1.0 if not math.isfinite(quality) else 1 - quality
-        better = missing < self.state.best
-        self.state.best = min(missing, self.state.best)
-        about = {
+    def _about(self) -> dict[str, Any]:
+        return {
             'settings': as_plain(self.settings),
             'train_data': self._patches.folder.info,
             'train_frames': len(self._patches),
             'validation_data': self._validation.info,
         }
-        self.state.save(record, better, about)
 
 
 def _normalisations(network: nn.Module) -> list[nn.BatchNorm2d]:

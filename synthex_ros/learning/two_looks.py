@@ -88,16 +88,14 @@ def first_look_of(path: str | Path, folder: CocoFolder) -> FirstLook:
     classes = folder.classes
     if Path(path).suffix == '.onnx':
         training = dict(DetectorModel(path).metadata.training)
-        settings = training.get('settings', {})
     else:
         state = load_checkpoint(path)
         if 'first' in state:
             return FirstLook.of_state(state['first'])
-        settings = state['settings']
         training = {'epochs': state['epoch'], 'frames': state['train_frames'],
-                    'seconds': round(state['seconds']), 'settings': settings}  # fmt: skip
+                    'seconds': round(state['seconds']), 'settings': state['settings']}  # fmt: skip
     training = training.get('first', training)
-    widths = tuple(training.get('settings', settings).get('widths', WIDTHS))
+    widths = tuple(training.get('settings', {}).get('widths', WIDTHS))
 
     def some() -> Tensor:
         patches = PatchSet(str(folder.root), 2, _PATCH_PX, 0.5, 0, _SOME_FRAMES)

@@ -26,13 +26,12 @@ from synthex_ros.learning.networks.second_look import (  # noqa: E402
     parts_of,
 )
 from synthex_ros.learning.patches import Objects, objects_of, packed, render_targets  # noqa: E402
-from synthex_ros.learning.sampling import SceneSampling  # noqa: E402
 from synthex_ros.learning.second_look_training import (  # noqa: E402
     SecondLookSettings,
     SecondLookTraining,
 )
 from synthex_ros.learning.tiny_export import export_detector  # noqa: E402
-from synthex_ros.learning.tiny_scene import TinySampling, generate_tiny  # noqa: E402
+from synthex_ros.learning.tiny_scene import generate_tiny  # noqa: E402
 from synthex_ros.learning.tiny_training import TinySettings, TinyTraining  # noqa: E402
 from synthex_ros.learning.two_looks import (  # noqa: E402
     MOST,
@@ -42,20 +41,13 @@ from synthex_ros.learning.two_looks import (  # noqa: E402
 )
 from synthex_ros.tracking.detections import DetectorMaps, decode_detections  # noqa: E402
 from synthex_ros.tracking.detector import (  # noqa: E402
-    DetectorMetadata,
     DetectorModel,
     highpass,
 )
 
-META = DetectorMetadata('1', 0.291, ('background', 'sphere', 'soft_robot'), tile_px=256)
+from .tiny_frames import META, SAMPLING  # noqa: E402
+
 WIDTHS = (8, 8, 16, 16)
-SAMPLING = TinySampling(
-    scene=SceneSampling(
-        anatomies={'phantoms': 1.0}, phantom_count=1, image_px=256, frames_per_view=4,
-        negative_share=0.0,
-    ),
-    size_mm=(3.0, 5.0),
-)  # fmt: skip
 
 
 def trained_a_little(network, shape):
@@ -287,11 +279,15 @@ def test_second_look_is_learnt_from_frames_to_a_model_file(frames, tmp_path):
         **data, detector=str(tmp_path / 'first' / 'checkpoint.pt'), epochs=1, batch_size=8,
         workers=0, threads=1,
     )  # fmt: skip
-    training = SecondLookTraining(settings, tmp_path / 'second')
+    collected = []
+    for _ in range(2):  # a run that begins collects anew, by its own settings
+        training = SecondLookTraining(settings, tmp_path / 'second', collecting=collected.append)
+    assert collected == [1, 2, 1, 2]
     training.run()
     records = []
     longer = dataclasses.replace(settings, epochs=2, bfloat16=True)
-    resumed = SecondLookTraining(longer, tmp_path / 'second', resume=True)
+    resumed = SecondLookTraining(longer, tmp_path / 'second', True, collected.append)
+    assert len(collected) == 4
     resumed.run(report=records.append)
     assert [record['epoch'] for record in records] == [2]
     assert np.isfinite([records[0]['kind_loss'], records[0]['box_loss']]).all()

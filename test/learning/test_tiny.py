@@ -23,7 +23,6 @@ from synthex_ros.learning.patches import (  # noqa: E402
     render_targets,
     turned,
 )
-from synthex_ros.learning.sampling import SceneSampling  # noqa: E402
 from synthex_ros.learning.tiny_devices import sphere_mesh, strip_mesh  # noqa: E402
 from synthex_ros.learning.tiny_export import export_detector  # noqa: E402
 from synthex_ros.learning.tiny_insertion import attenuation_of  # noqa: E402
@@ -34,7 +33,6 @@ from synthex_ros.learning.tiny_losses import (  # noqa: E402
 )
 from synthex_ros.learning.tiny_scene import (  # noqa: E402
     TinyMaker,
-    TinySampling,
     generate_tiny,
 )
 from synthex_ros.learning.tiny_training import (  # noqa: E402
@@ -50,14 +48,7 @@ from synthex_ros.tracking.detector import (  # noqa: E402
 )
 from synthex_ros.tracking.metadata import ModelMetadata, ModelMismatch  # noqa: E402
 
-META = DetectorMetadata('1', 0.291, ('background', 'sphere', 'soft_robot'), tile_px=256)
-SAMPLING = TinySampling(
-    scene=SceneSampling(
-        anatomies={'phantoms': 1.0}, phantom_count=1, image_px=256, frames_per_view=4,
-        negative_share=0.0,
-    ),
-    size_mm=(3.0, 5.0),
-)  # fmt: skip
+from .tiny_frames import META, SAMPLING  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope='module')

@@ -10,7 +10,8 @@ tracked by the shipped network as in tracker_node, by whole frames and by region
 
 Printed: root mean square errors of the filtered point and of one predicted 100 ms ahead (a
 loop's latency), mean normalised squared error (2 for honest covariances in 2 dimensions), how many
-re-appearances found the track again, and after how many frames.
+re-appearances found the track again, and after how many frames. A lost track is found by two
+measurements that agree: where two of the first three are outliers it is misled, and takes more.
 """
 
 from __future__ import annotations
@@ -72,11 +73,14 @@ class Score:
     ahead: list[float] = field(default_factory=list)
     normalised: list[float] = field(default_factory=list)
     recovery: list[int] = field(default_factory=list)
+    misled: int = 0
     not_recovered: int = 0
     lost_visible: int = 0
     regions: int = 0
 
-    def appeared(self, lost: NDArray[np.bool_], hidden: NDArray[np.bool_]) -> None:
+    def appeared(
+        self, lost: NDArray[np.bool_], hidden: NDArray[np.bool_], outlier: NDArray[np.bool_]
+    ) -> None:
         """Count how many frames each re-appearance takes until the track is not lost."""
         starts = np.flatnonzero(hidden[:-1] & ~hidden[1:]) + 1
         for start in starts:
@@ -85,6 +89,8 @@ class Score:
             found = np.flatnonzero(~lost[start : start + length])
             if len(found):
                 self.recovery.append(int(found[0]) + 1)
+                first = outlier[start : start + SLOW_FRAMES]
+                self.misled += bool(found[0] >= SLOW_FRAMES and (~first).sum() < 2)
             elif length >= 3:
                 self.not_recovered += 1
 
@@ -98,6 +104,7 @@ class Score:
             'reappearances': len(self.recovery) + self.not_recovered,
             'not_recovered': self.not_recovered,
             'slow': sum(frames > SLOW_FRAMES for frames in self.recovery),
+            'misled': self.misled,
             'recovery_frames_max': max(self.recovery, default=0),
             'recovery_frames_mean': float(np.mean(self.recovery)) if self.recovery else 0.0,
             'frames_in_regions': self.regions,
@@ -111,10 +118,12 @@ def score_points(motion: Motion, path, sequences: int, frames: int, hidden_share
         rng, hidden = np.random.default_rng(number), hidden_frames(frames, hidden_share, number)
         settings = FilterSettings(gate_chi2=CHI2_2_DOF_999, lost_timeout_s=1.0)
         point_filter, lost = PointFilter(settings, motion), np.ones(frames, bool)
+        outlier = np.zeros(frames, bool)
         for k in range(frames):
             truth = np.array(path(k / RATE_HZ))
             shift = SIGMA_PX * rng.standard_normal(2)
-            if rng.random() < OUTLIERS:
+            outlier[k] = rng.random() < OUTLIERS
+            if outlier[k]:
                 shift += OUTLIER_PX * np.array([np.cos(k), np.sin(k)])
             seen = None if hidden[k] else truth + shift
             state = point_filter.add(Measurement(k / RATE_HZ, seen, noise, np.zeros((2, 2))))
@@ -129,7 +138,7 @@ def score_points(motion: Motion, path, sequences: int, frames: int, hidden_share
             now = k / RATE_HZ + LATENCY_S
             future = point_filter.predict(now).position - np.array(path(now))
             score.ahead.append(float(np.linalg.norm(future)))
-        score.appeared(lost, hidden)
+        score.appeared(lost, hidden, outlier)
     return score
 
 
@@ -153,14 +162,15 @@ def score_rendered(
         score.ahead.append(float(np.linalg.norm(error)))
         away = tip - seen.tip_world_m
         score.normalised.append(mahalanobis_squared(away, result.covariance_m2))
-    score.appeared(lost, np.array([seen.hidden for seen in frames]))
+    hidden = np.array([seen.hidden for seen in frames])
+    score.appeared(lost, hidden, np.zeros(len(frames), bool))
     return score
 
 
 def table_of(title: str, rows: dict[str, dict[str, float]], columns: dict[str, str]) -> Table:
     """Return a table of some numbers of each row."""
     table = Table(title=title)
-    table.add_column('sequence')
+    table.add_column('sequence', no_wrap=True)
     for heading in columns.values():
         table.add_column(heading, justify='right')
     for name, row in rows.items():
@@ -170,9 +180,10 @@ def table_of(title: str, rows: dict[str, dict[str, float]], columns: dict[str, s
 
 RECOVERED = {
     'reappearances': 're-appeared',
-    'not_recovered': 'not found again',
-    'slow': 'after more than 3',
-    'recovery_frames_max': 'frames, max',
+    'not_recovered': 'not found',
+    'slow': '> 3 frames',
+    'misled': 'misled',
+    'recovery_frames_max': 'max',
     'recovery_frames_mean': 'mean',
 }
 

@@ -49,6 +49,7 @@ def coco_ap50(
     detections: Sequence[Sequence[Detection]],
     counted: Callable[[Annotation], bool] = lambda _: True,
     classless: bool = False,
+    whole_pixels: bool = False,
 ) -> float:
     """Return AP at an overlap of boxes of 0.5, the mean over classes; NaN without devices.
 
@@ -58,22 +59,25 @@ def coco_ap50(
         counted: tells by its annotation whether a device counts; what finds another one is
             neither right nor wrong.
         classless: a device counts as found under the name of another class, too.
+        whole_pixels: true and found boxes are those of the pixels that they touch, as boxes of
+            masks or drawn by hand are, and not sub-pixel ones.
     """
+    box = _touched if whole_pixels else list
     numbers = {item['name']: item['id'] for item in folder.categories}
     truths: list[Annotation] = []
     results: list[Annotation] = []
     for row, seen in enumerate(detections):
         image = folder.images[row]['id']
         for item in folder.annotations(row):
-            width, height = item['bbox'][2:]
+            edges = box(item['bbox'])
             truths.append({
-                'id': len(truths) + 1, 'image_id': image, 'bbox': item['bbox'],
+                'id': len(truths) + 1, 'image_id': image, 'bbox': edges,
                 'category_id': 1 if classless else item['category_id'],
-                'area': width * height, 'iscrowd': int(not counted(item)),
+                'area': edges[2] * edges[3], 'iscrowd': int(not counted(item)),
             })  # fmt: skip
         results += [
             {'image_id': image, 'category_id': 1 if classless else numbers[one.name],
-             'bbox': list(one.box_px), 'score': one.score}
+             'bbox': box(one.box_px), 'score': one.score}
             for one in seen
         ]  # fmt: skip
     if all(item['iscrowd'] for item in truths):
@@ -82,6 +86,13 @@ def coco_ap50(
         return 0.0
     images = [folder.images[row] for row in range(len(detections))]
     return _mean_precision(images, folder.categories, truths, results)
+
+
+def _touched(box: Sequence[float]) -> list[float]:
+    """Return the box (left, top, width, height) of all pixels that a box reaches into."""
+    left, top, width, height = box
+    first, last = np.floor([left, top]), np.ceil([left + width, top + height])
+    return [*map(float, first), *map(float, last - first)]
 
 
 def _mean_precision(
@@ -127,6 +138,7 @@ def summary_of(folder: CocoFolder, detections: Sequence[Sequence[Detection]]) ->
     values = {
         'ap50': coco_ap50(folder, detections, visible),
         'ap50_classless': coco_ap50(folder, detections, visible, classless=True),
+        'ap50_whole_pixels': coco_ap50(folder, detections, visible, whole_pixels=True),
     }
     for category in folder.categories:
         name = f'ap50_{category["name"]}'

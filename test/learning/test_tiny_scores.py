@@ -52,6 +52,14 @@ def test_boxes_of_four_pixels_may_be_a_third_of_their_width_aside(folder):
     assert coco_ap50(folder, [[seen(0, right=1.4)]], *alone) == 0
 
 
+def test_boxes_of_whole_pixels_are_those_of_the_pixels_touched(folder):
+    """1.5 px aside of 4 are an overlap of 0.45; touched are columns 10-13 and 11-15: 3 of 6."""
+    aside, alone = [[seen(0, right=1.5)]], lambda item: item['id'] == 1
+    assert coco_ap50(folder, aside, alone) == 0
+    assert coco_ap50(folder, aside, alone, whole_pixels=True) == pytest.approx(1)
+    assert coco_ap50(folder, [[seen(0, right=2.1)]], alone, whole_pixels=True) == 0
+
+
 def test_devices_that_do_not_count_are_neither_right_nor_wrong(folder):
     found = [[seen(0, 0.5), seen(1, 0.5), seen(2, 0.9)]]
     values = summary_of(folder, found)

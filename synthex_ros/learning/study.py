@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from synthex_ros.evaluation.model_report import report_model
 from synthex_ros.learning.generate import generate
 from synthex_ros.learning.imaging import ImagingSampling
 from synthex_ros.learning.sampling import SceneSampling
-from synthex_ros.learning.study_arms import ARMS, PATIENTS, Arm, changed_scene
+from synthex_ros.learning.study_arms import ARMS, PATIENTS, REGULAR, Arm, changed_scene
 from synthex_ros.settings import as_plain, load_settings
 
 UNSEEN_IMAGING = ImagingSampling(
@@ -48,6 +49,9 @@ class StudySettings:
         scene: YAML file of the scene; empty for the defaults.
         recipe: YAML file of the training; empty for the defaults.
         frames: training frames of an arm, the greatest of a size study.
+        start_epochs: before them all arms learn together from as many naive frames of phantoms,
+            with regular randomization, for so many epochs; 0 for nothing. Noise, scatter and
+            strong randomization take many more steps to begin with than to go on with.
         validation_frames: for the choice of the best epoch.
         test_frames: of each generated test set.
         tests: COCO folders to test on as well, such as frames of another simulator.
@@ -58,6 +62,7 @@ class StudySettings:
     scene: str = 'config/generate_cm.yaml'
     recipe: str = 'config/train_cm.yaml'
     frames: int = 10000
+    start_epochs: int = 0
     validation_frames: int = 300
     test_frames: int = 500
     tests: tuple[str, ...] = ()
@@ -68,6 +73,8 @@ class StudySettings:
         for name in ('frames', 'validation_frames', 'test_frames', 'workers'):
             if getattr(self, name) < 1:
                 raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
+        if self.start_epochs < 0:
+            raise ValueError(f'start_epochs must not be negative, got {self.start_epochs}')
 
 
 class Study:
@@ -80,7 +87,7 @@ class Study:
         say: called with a line for every step.
 
     Raises:
-        ValueError: there is no such study.
+        ValueError: there is no such study, or the folder holds one with other settings.
     """
 
     def __init__(
@@ -97,6 +104,7 @@ class Study:
         self.name, self.settings, self.root, self._say = name, settings, Path(root), say
         self.scene = load_settings(SceneSampling, settings.scene or None)
         self.recipe = load_settings(TrainingSettings, settings.recipe or None)
+        self._keep_settings()
         self._head = find_head() is not None
         self.arms: Sequence[Arm] = [
             arm
@@ -121,6 +129,24 @@ class Study:
         (self.root / f'{self.name}.json').write_text(text + '\n', encoding='utf-8')
         (self.root / f'{self.name}.md').write_text(table(values), encoding='utf-8')
         return values
+
+    def _keep_settings(self) -> None:
+        """Write what trainings depend on beside them; refuse a folder of other settings."""
+        shared = ('frames', 'start_epochs', 'validation_frames', 'seed')
+        content = {name: getattr(self.settings, name) for name in shared}
+        content |= {'scene': as_plain(self.scene), 'recipe': as_plain(self.recipe)}
+        text = json.dumps(content, indent=1, sort_keys=True) + '\n'
+        file = self.root / 'settings.json'
+        if file.is_file():
+            known = json.loads(file.read_text(encoding='utf-8'))
+            changed = [name for name in content if json.loads(text)[name] != known.get(name)]
+            if changed:
+                raise ValueError(
+                    f'{self.root} holds a study with another {", ".join(changed)}: choose another '
+                    'folder, or the settings that it was begun with'
+                )
+        self.root.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding='utf-8')
 
     def _tests(self) -> dict[str, Path]:
         """Make the test frames and return their folders by name."""
@@ -155,23 +181,42 @@ class Study:
     def _train(self, arm: Arm) -> Path:
         """Train an arm, unless it is, and return its model file."""
         from synthex_ros.learning.export import export
+
+        model = self.root / 'runs' / slug(arm.name) / 'model.onnx'
+        if not model.is_file():
+            changes = dict(arm.recipe)
+            if self.settings.start_epochs:
+                changes['start_from'] = str(self._start)
+            best = self._trained(arm.name, changed_scene(self.scene, arm.scene), changes)
+            export(best, model)
+        return model
+
+    @cached_property
+    def _start(self) -> Path:
+        """Weights that all arms begin from, trained when the first arm needs them."""
+        scene = replace(self.scene, realism='naive', anatomies={'phantoms': 1.0})
+        epochs = self.settings.start_epochs
+        changes = {
+            'frames': self.settings.frames,
+            'epochs': epochs,
+            'strong_probability': REGULAR,
+        }
+        return self._trained(f'start, {epochs} epochs', scene, changes)
+
+    def _trained(self, name: str, scene: SceneSampling, changes: Mapping[str, Any]) -> Path:
+        """Train on frames of a scene, or go on with it, and return the best weights."""
         from synthex_ros.learning.training import Training
 
-        run = self.root / 'runs' / slug(arm.name)
-        model = run / 'model.onnx'
-        if model.is_file():
-            return model
-        scene = changed_scene(self.scene, arm.scene)
+        run = self.root / 'runs' / slug(name)
         recipe = replace(
             self.recipe,
             train=str(self._frames(scene, self.settings.frames, _TRAIN)),
             validation=str(self._frames(scene, self.settings.validation_frames, _VALIDATION)),
-            **arm.recipe,
+            **changes,
         )
-        self._say(f'training {arm.name}')
+        self._say(f'training {name}')
         Training(recipe, run, resume=(run / 'checkpoint.pt').is_file()).run()
-        export(run / 'best.pt', model)
-        return model
+        return run / 'best.pt'
 
     def _score(self, arm: Arm, model: Path, test: str, data: Path) -> dict[str, Any]:
         out = model.parent / slug(test)
@@ -182,6 +227,7 @@ class Study:
         errors = values['errors']['all landmarks [mm]']
         return {
             'mean_mm': errors['all']['mean'],
+            'median_mm': errors['all']['median'],
             'std_mm': errors['all']['std'],
             'gated_mean_mm': errors['gated']['mean'],
             'gated_std_mm': errors['gated']['std'],
@@ -203,13 +249,15 @@ def table(values: Mapping[str, Any]) -> str:
     for test in tests:
         parts.append(
             f'## {test}\n\n'
-            '| arm | all [mm] | NCC > 0.9 [mm] | detected | Dice | false alarms | SyntheX |\n'
-            '| --- | --- | --- | --- | --- | --- | --- |'
+            '| arm | all [mm] | median | NCC > 0.9 [mm] | detected | Dice '
+            '| false alarms | SyntheX |\n'
+            '| --- | --- | --- | --- | --- | --- | --- | --- |'
         )
         for name, arm in values['arms'].items():
             v = arm['tests'][test]
             parts.append(
                 f'| {name} | {_spread(v["mean_mm"], v["std_mm"])} | '
+                f'{_number(v["median_mm"], 2)} | '
                 f'{_spread(v["gated_mean_mm"], v["gated_std_mm"])} | '
                 f'{_percent(v["detection_rate"])} | {_number(v["dice_mean"], 3)} | '
                 f'{_percent(v["false_alarms"])} | {arm["beside"] or "–"} |'

@@ -1,6 +1,7 @@
 """Studies: arms differ in what they say alone; a tiny one runs to its tables and continues."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -94,7 +95,7 @@ def tiny(tmp_path, monkeypatch):
     recipe.write_text(
         yaml.safe_dump({'epochs': 1, 'batch_size': 2, 'crop_px': 64, 'workers': 0, 'threads': 1})
     )
-    return StudySettings(str(scene), str(recipe), 4, 2, 2, workers=1)
+    return StudySettings(str(scene), str(recipe), 4, validation_frames=2, test_frames=2, workers=1)
 
 
 def test_a_tiny_study_ends_in_tables_and_continues(tiny, tmp_path):
@@ -113,6 +114,32 @@ def test_a_tiny_study_ends_in_tables_and_continues(tiny, tmp_path):
     again = []
     assert Study('ablation', tiny, tmp_path / 'study', again.append).run() == values
     assert not any(line.startswith(('training', 'testing')) for line in again)
+
+
+def test_arms_may_begin_from_one_network_of_naive_frames(tiny, tmp_path):
+    said = []
+    study = Study('ablation', replace(tiny, start_epochs=2), tmp_path / 'study', said.append)
+    study.run()
+    trained = [line for line in said if line.startswith('training')]
+    assert trained == ['training start, 2 epochs', 'training one', 'training no noise']
+    for arm in ('one', 'no_noise'):
+        manifest = (study.root / 'runs' / arm / 'model.json').read_text(encoding='utf-8')
+        settings = json.loads(manifest)['settings']
+        assert settings['start_from'] == str(study.root / 'runs' / 'start_2_epochs' / 'best.pt')
+    start = json.loads((study.root / 'settings.json').read_text(encoding='utf-8'))
+    assert start['start_epochs'] == 2
+
+
+def test_a_folder_of_a_study_with_other_settings_is_refused(tiny, tmp_path):
+    Study('ablation', tiny, tmp_path / 'study')
+    Study('domain', replace(tiny, test_frames=5, workers=3), tmp_path / 'study')
+    with pytest.raises(ValueError, match='study with another frames, start_epochs: choose'):
+        Study('domain', replace(tiny, frames=8, start_epochs=1), tmp_path / 'study')
+
+
+def test_a_negative_start_is_refused():
+    with pytest.raises(ValueError, match='start_epochs must not be negative, got -1'):
+        StudySettings(start_epochs=-1)
 
 
 def test_an_unknown_study_is_refused(tmp_path):

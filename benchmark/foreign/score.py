@@ -18,7 +18,7 @@ from synthex_ros.evaluation.model_evaluation import (
     errors_of,
     run_model,
 )
-from synthex_ros.evaluation.model_scores import false_alarms
+from synthex_ros.evaluation.model_scores import false_alarms, shown
 
 HEADINGS = ('of', 'frames', 'mean ± std mm', 'median', 'p95', 'NCC > 0.9 mm', 'detected',
             'Dice', 'false alarms')  # fmt: skip
@@ -68,7 +68,13 @@ def kinds(results: Sequence[FrameResult]) -> dict[str, list[FrameResult]]:
         found[f'{anatomy}, processed'] = [r for r in own if not is_raw(r)]
     for name in sorted({r.image['processing'] for r in results} - {'raw'}):
         found[name] = chosen(lambda r, name=name: r.image['processing'] == name)
+    for name in sorted({shown(r) for r in results if r.has_device}, key=_first_number):
+        found[f'{name} shown'] = chosen(lambda r, name=name: shown(r) == name)
     return {name: rows for name, rows in found.items() if rows}
+
+
+def _first_number(name: str) -> int:
+    return int(name.split()[0])
 
 
 def table(results: Sequence[FrameResult], title: str) -> Table:

@@ -23,6 +23,9 @@ THRESHOLDS = (*np.round(np.linspace(0.01, 0.95, 17), 4).tolist(), 0.97, 0.99, 0.
 """Where the gate is swept, as in SyntheX from 0.01 to 0.9995."""
 
 CONTRASTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 1.0)
+SHOWN_MM2 = (0, 70, 200)
+"""Areas of a mask on the detector by which frames are told apart [mm^2]."""
+
 FALSE_ALARM_PX = 50
 """A frame without a device is a false alarm from this many pixels of mask on."""
 
@@ -174,11 +177,24 @@ def _cut(result: FrameResult) -> str:
     return 'all visible' if (result.truth[:, 2] >= 2).all() else 'cut or hidden'
 
 
+def shown(result: FrameResult) -> str:
+    """Return the range of what is shown of the device, its area on the detector."""
+    if not result.has_device:
+        return 'no device'
+    pixels = result.pixels[0] + result.pixels[2]
+    area = pixels * result.pixel_pitch_mm**2
+    for low, high in zip(SHOWN_MM2, SHOWN_MM2[1:], strict=False):
+        if area < high:
+            return f'{low} to {high} mm²'
+    return f'{SHOWN_MM2[-1]} mm² and more'
+
+
 GROUPS: dict[str, Callable[[FrameResult], str]] = {
     'anatomy': _anatomy,
     'contrast of the device': _contrast,
     'foreign objects': _objects,
     'device': _cut,
+    'shown of the device': shown,
 }
 """What frames are told apart by."""
 

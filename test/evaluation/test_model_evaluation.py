@@ -153,6 +153,18 @@ def test_groups_split_the_frames(tmp_path):
         assert sum(part['frames'] for part in parts.values()) == 4
 
 
+def test_frames_are_told_apart_by_the_area_that_is_shown(tmp_path):
+    """768 pixels are 192 mm² with pixels of 0.5 mm, 69 with 0.3 mm and 492 with 0.8 mm."""
+    data = write_dataset(tmp_path / 'd', empty=(3,), pitches=(0.5, 0.3, 0.8, 0.5))
+    parts = values_of(data)['groups']['shown of the device']
+    assert {name: part['frames'] for name, part in parts.items()} == {
+        '0 to 70 mm²': 1,
+        '70 to 200 mm²': 1,
+        '200 mm² and more': 1,
+        'no device': 1,
+    }
+
+
 def test_pixel_scores_of_half_a_mask(tmp_path):
     half = MASK.copy()
     half[26:] = False

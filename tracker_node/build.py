@@ -24,15 +24,15 @@ from synthex_ros.tracking.shape import ShapeFitter
 from synthex_ros.tracking.shape_prior import ShapeSettings
 from synthex_ros.tracking.wire_depth import PlaneDepth
 from synthex_ros.tracking.wire_tracker import WireSettings, WireTracker
-from tracker_node.params import ANATOMY, TrackerParams
+from tracker_node.params import FRAME_BY_FRAME, TrackerParams
 from tracker_node.vessels import known_routes
 
 TRACKED = {
     'continuum': (('continuum_manipulator',), ('base', 'tip')),
     'guidewire': (('guidewire',), ('marker', 'tip')),
-    ANATOMY: ((), ()),
+    **dict.fromkeys(FRAME_BY_FRAME, ((), ())),
 }
-"""Classes and landmarks that a tracker model must know for each device; any will do of anatomy."""
+"""Classes and landmarks that a tracker model must know for each device; none: any will do."""
 
 DETECTED = {'sphere': 'sphere', 'droplet': 'sphere', 'soft_robot': 'soft_robot'}
 """Class of a detector for each device without tether; a droplet is all but a sphere."""

@@ -10,7 +10,6 @@ from synthex_ros.ros.managed_node import ManagedNode, run
 from synthex_ros.tracking.model import TrackerModel
 from synthex_ros.tracking.pitched_detector import PitchedDetector
 from synthex_ros.tracking.wire_tracker import WireTracker
-from tracker_node.anatomy_backend import AnatomyBackend
 from tracker_node.build import (
     build_kinematics,
     build_tracker,
@@ -20,8 +19,9 @@ from tracker_node.build import (
 )
 from tracker_node.detector_backend import DetectorBackend
 from tracker_node.frame_backend import FrameBackend
+from tracker_node.landmark_backend import LandmarkBackend
 from tracker_node.onnx_backend import OnnxBackend
-from tracker_node.params import ANATOMY, TrackerParams
+from tracker_node.params import FRAME_BY_FRAME, TrackerParams
 from tracker_node.publisher import TrackerPublisher
 from tracker_node.statistics import TrackerStatistics
 from tracker_node.truth import TruthBackend, class_names
@@ -66,10 +66,10 @@ class TrackerNode(ManagedNode):
             tracker, parked_m = build_wire_tracker(params, model)
             self._name_model(model.path.name, model.metadata.version)
             return lambda: self._wire_backend(model, tracker, parked_m)
-        if params.device == ANATOMY:
+        if params.device in FRAME_BY_FRAME:
             model = load_model(params)
             self._name_model(model.path.name, model.metadata.version)
-            return lambda: self._anatomy_backend(model)
+            return lambda: self._landmark_backend(model)
         detector, name = load_detector(params)
         self._name_model(detector.model.path.name, detector.model.metadata.version)
         return lambda: self._detector_backend(detector, name)
@@ -92,10 +92,10 @@ class TrackerNode(ManagedNode):
         tracker.reset()
         return WireBackend(self._wiring(len(metadata.landmarks)), tracker, parked_m)
 
-    def _anatomy_backend(self, model: TrackerModel) -> AnatomyBackend:
+    def _landmark_backend(self, model: TrackerModel) -> LandmarkBackend:
         metadata = model.metadata
         self.publisher.names(metadata.classes, metadata.landmarks, self.params.min_score)
-        return AnatomyBackend(self._wiring(len(metadata.landmarks)), model)
+        return LandmarkBackend(self._wiring(len(metadata.landmarks)), model)
 
     def _detector_backend(self, detector: PitchedDetector, name: str) -> DetectorBackend:
         landmarks = device_kind(self.params.device).landmark_names

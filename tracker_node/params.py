@@ -10,8 +10,8 @@ from synthex_ros.simulation.vessel_room import VESSELS
 
 BACKENDS = ('onnx', 'ground_truth')
 MOTIONS = ('velocity', 'mixed')
-ANATOMY = 'anatomy'
-"""What `device` says where structures of the patient are looked for instead of a device."""
+FRAME_BY_FRAME = ('anatomy', 'other')
+"""What `device` says where each frame is answered by itself, with whatever the model knows."""
 
 TIME_MODES = ('real_time', 'paced', 'lockstep')
 
@@ -23,7 +23,9 @@ class TrackerParams:
     backend: str = choice('onnx', BACKENDS, 'who finds the device; ground_truth is a comparison')
     time_mode: str = choice('real_time', TIME_MODES, 'as the imager; lockstep reads reliably')
     device: str = choice(
-        'continuum', (*DEVICES, ANATOMY), 'what is tracked; anatomy: structures of the patient'
+        'continuum',
+        (*DEVICES, *FRAME_BY_FRAME),
+        'what is tracked; anatomy: structures of the patient; other: whatever the model knows',
     )
     truth_sigma_m: float = bounded(0.0, 0.0, 0.01, 'noise on ground truth, per axis [m]')
     seed: int = bounded(0, 0, 2**31 - 1, 'seed of that noise')

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from synthex_ros.bodies import Body
 from synthex_ros.geometry import View, make_pose, transform_points
+from synthex_ros.learning.random_turn import random_turn_to
 from synthex_ros.learning.shapes import SHAPES
 from synthex_ros.learning.sites import Site, sites_for
 
@@ -177,19 +178,11 @@ def _guided(
         if len(seen):
             at = world[seen[int(rng.integers(len(seen)))]]
             along = world_from_patient[:3, :3] @ site.axis + rng.normal(0, 0.25, 3)
-            return make_pose(_rotation_to(along, rng), at)
+            return make_pose(random_turn_to(along, rng), at)
     return None
 
 
 def _turned(world_from_source: Array, at_source_m: Array, rng: np.random.Generator) -> Array:
     """Return a pose at a point of the source frame, turned at random."""
-    turn = _rotation_to(rng.normal(size=3), rng)
+    turn = random_turn_to(rng.normal(size=3), rng)
     return world_from_source @ make_pose(turn, at_source_m)
-
-
-def _rotation_to(axis: Array, rng: np.random.Generator) -> Array:
-    """Return a rotation that carries z to `axis` with a random turn about it, shape (3, 3)."""
-    z = axis / np.linalg.norm(axis)
-    x = np.cross(rng.normal(size=3), z)
-    x /= np.linalg.norm(x)
-    return np.column_stack([x, np.cross(z, x), z])

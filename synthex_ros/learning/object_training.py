@@ -29,7 +29,7 @@ from synthex_ros.learning.object_precision import object_precision
 from synthex_ros.learning.object_targets import centre_loss, object_mask_loss
 from synthex_ros.learning.randomization import Randomization
 from synthex_ros.learning.recipes import OBJECTS
-from synthex_ros.learning.run_state import CosineRate, RunState
+from synthex_ros.learning.run_state import CosineRate, RunState, steps_of
 from synthex_ros.learning.warm_start import start_weights_of
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.model import normalise
@@ -165,7 +165,7 @@ class ObjectTraining:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch."""
-        return len(self._frames) // self.settings.batch_size
+        return steps_of(len(self._frames), self.settings.batch_size)
 
     def run(
         self,

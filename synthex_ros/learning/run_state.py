@@ -18,6 +18,19 @@ NetworkT = TypeVar('NetworkT', bound=nn.Module)
 _LAST_SHARE = 0.005
 
 
+def steps_of(frames: int, batch_size: int) -> int:
+    """Return the steps of an epoch of whole batches.
+
+    Raises:
+        ValueError: the frames do not fill one batch.
+    """
+    if batch_size > frames:
+        raise ValueError(
+            f'batch_size must be at most the number of training frames, {frames}, got {batch_size}'
+        )
+    return frames // batch_size
+
+
 @dataclass(frozen=True)
 class CosineRate:
     """A learning rate that rises over the first steps and falls as half a cosine.

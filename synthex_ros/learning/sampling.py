@@ -5,7 +5,7 @@ Every random number comes from (seed, kind, index), so any frame can be made alo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,9 +81,9 @@ class SceneSampling:
         bend_deg: greatest bend by constant curvature.
         control_noise_deg: deviation of the noise on control points is drawn from 0 to this.
         negative_share: part of the frames without a device.
-        device: what is shown and labelled: 'continuum' or 'guidewire'; 'foreign_objects' shows no
-            device and labels each foreign object as an instance; 'anatomy' shows none and labels
-            structures of the CT.
+        device: what is shown and labelled: 'continuum', 'guidewire', or the YAML file of a device
+            of your own (`own_device_file`); 'foreign_objects' shows no device and labels each
+            foreign object as an instance; 'anatomy' shows none and labels structures of the CT.
         wire: a guidewire and how it lies; for that device alone.
         structures: what of the anatomy is labelled, where no device is.
         imaging: technique, imaging chain and detector.
@@ -277,6 +277,31 @@ def draw_device(
     control, angles = draw_shape(sampling, kinematics, rng)
     roll = rng.uniform(-np.pi, np.pi)
     ends = kinematics.landmarks(angles, 0.0, roll)
+    world_from_base = draw_pose(
+        sampling, lambda along: ends[0] + along * (ends[1] - ends[0]), seen, field_px, rng
+    )
+    return DeviceSample(
+        world_from_base, float(roll), control, angles, transform_points(world_from_base, ends)
+    )
+
+
+def draw_pose(
+    sampling: SceneSampling,
+    held_at: Callable[[float], Array],
+    seen: ViewSample,
+    field_px: Box,
+    rng: np.random.Generator,
+) -> Array:
+    """Return a pose in `world` of a device that lies along its z axis, shape (4, 4) [m].
+
+    Args:
+        sampling: ranges.
+        held_at: returns the point of the device, shape (3,) [m], that lies at a share 0 (base) ..
+            1 (tip) of its length.
+        seen: the view.
+        field_px: open field as (top, bottom, left, right) pixel edges.
+        rng: source of the pose's numbers.
+    """
     limit = np.radians(sampling.out_of_plane_deg)
     turn = rotation('z', rng.uniform(-np.pi, np.pi)) @ rotation(
         'y', np.pi / 2 + rng.uniform(-limit, limit)
@@ -284,12 +309,8 @@ def draw_device(
     along, pixel = draw_place(sampling, field_px, rng)
     depth = seen.source_to_isocenter_m + rng.uniform(-sampling.depth_m, sampling.depth_m)
     ray = seen.view.geometry.back_project(pixel)
-    held = ends[0] + along * (ends[1] - ends[0])
-    source_from_base = make_pose(turn, ray * (depth / ray[2]) - turn @ held)
-    world_from_base = seen.view.world_from_source @ source_from_base
-    return DeviceSample(
-        world_from_base, float(roll), control, angles, transform_points(world_from_base, ends)
-    )
+    source_from_device = make_pose(turn, ray * (depth / ray[2]) - turn @ held_at(along))
+    return seen.view.world_from_source @ source_from_device
 
 
 def draw_place(

@@ -55,11 +55,11 @@ class DeviceSource(Protocol):
 
 
 def category_of(name: str, landmarks: tuple[str, ...]) -> dict[str, Any]:
-    """Return COCO's category of a device of two landmarks, in order along it."""
+    """Return COCO's category of a device with landmarks, in order along it."""
     return {
         'id': 1,
         'name': name,
         'supercategory': 'device',
         'keypoints': list(landmarks),
-        'skeleton': [[1, 2]],
+        'skeleton': [[k, k + 1] for k in range(1, len(landmarks))],
     }

@@ -34,7 +34,7 @@ from synthex_ros.learning.networks.registry import (
     build_network,
 )
 from synthex_ros.learning.randomization import Randomization
-from synthex_ros.learning.run_state import CosineRate, RunState
+from synthex_ros.learning.run_state import CosineRate, RunState, steps_of
 from synthex_ros.learning.warm_start import start_weights_of, tracker_networks
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.metadata import ModelMetadata
@@ -123,6 +123,7 @@ class Training:
 
     Raises:
         FileNotFoundError: nothing to resume, or no data.
+        ValueError: fewer frames than a batch, or training and validation share views.
     """
 
     def __init__(self, settings: TrainingSettings, root: str | Path, resume: bool = False) -> None:
@@ -173,7 +174,7 @@ class Training:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch."""
-        return len(self._frames) // self.settings.batch_size
+        return steps_of(len(self._frames), self.settings.batch_size)
 
     def run(
         self,

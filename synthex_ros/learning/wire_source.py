@@ -11,8 +11,8 @@ from synthex_ros.anatomy.vessels.model import vessel_tree
 from synthex_ros.anatomy.vessels.tree import VesselTree
 from synthex_ros.devices.magnetic.guidewire_mesh import WireShape, guidewire_bodies
 from synthex_ros.devices.magnetic.guidewire_parameters import LANDMARK_NAMES, GuidewireParameters
-from synthex_ros.geometry import make_pose, rotation, transform_points
-from synthex_ros.learning.sampling import SceneSampling, draw_place
+from synthex_ros.geometry import make_pose, transform_points
+from synthex_ros.learning.sampling import SceneSampling, draw_pose
 from synthex_ros.learning.shown_device import ShownDevice, category_of
 from synthex_ros.learning.view_setup import ViewSetup
 from synthex_ros.learning.wire_curves import STEP_M, bent_tip, free_line, vessel_line
@@ -100,16 +100,14 @@ class WireSource:
         ranges, sampling, seen = self._ranges, self._sampling, setup.seen
         curvature = float(np.exp(rng.uniform(*np.log(ranges.curvature_per_m))))
         line = self._bent(free_line(rng.uniform(*ranges.free_length_m), curvature, rng), wire, rng)
-        limit = np.radians(sampling.out_of_plane_deg)
-        turn = rotation('z', rng.uniform(-np.pi, np.pi)) @ rotation(
-            'y', np.pi / 2 + rng.uniform(-limit, limit)
+        pose = draw_pose(
+            sampling,
+            lambda along: line[-1 - round((1 - along) * wire.flexible_end_m / STEP_M)],
+            seen,
+            setup.field_px,
+            rng,
         )
-        along, pixel = draw_place(sampling, setup.field_px, rng)
-        held = line[-1 - round((1 - along) * wire.flexible_end_m / STEP_M)]
-        depth = seen.source_to_isocenter_m + rng.uniform(-sampling.depth_m, sampling.depth_m)
-        ray = seen.view.geometry.back_project(pixel)
-        source_from_line = make_pose(turn, ray * (depth / ray[2]) - turn @ held)
-        return transform_points(seen.view.world_from_source @ source_from_line, line)
+        return transform_points(pose, line)
 
     def _bent(self, line: Array, wire: GuidewireParameters, rng: np.random.Generator) -> Array:
         angle = np.radians(rng.uniform(0, self._ranges.tip_bend_deg))

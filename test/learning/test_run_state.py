@@ -10,6 +10,7 @@ from synthex_ros.learning.run_state import (  # noqa: E402
     RunState,
     load_checkpoint,
     move_average,
+    steps_of,
 )
 
 
@@ -23,6 +24,13 @@ def learn(state, steps):
     x = torch.linspace(-1, 1, 12).reshape(4, 3)
     for _ in range(steps):
         state.descend(((state.network(x) - 2 * x[:, :2]) ** 2).mean(), 1e-2)
+
+
+def test_an_epoch_is_of_whole_batches_one_at_least():
+    assert steps_of(16, 16) == 1
+    assert steps_of(50, 16) == 3
+    with pytest.raises(ValueError, match='batch_size must be at most .* 6, got 16'):
+        steps_of(6, 16)
 
 
 def test_rate_rises_evenly_and_falls_as_a_cosine_to_a_twohundredth():

@@ -1,4 +1,4 @@
-"""Structures and landmarks of the patient over real DDS, with a model that knows one scene."""
+"""Classes and landmarks of any model over real DDS, with a model that knows one scene."""
 
 import json
 
@@ -23,11 +23,11 @@ KNOWN = {
 }
 
 
-@pytest.fixture
-def bench(make_bench, tmp_path):
+@pytest.fixture(params=['anatomy', 'other'])
+def bench(make_bench, tmp_path, request):
     """The scene's landmarks lie at both ends of its spine."""
     model = write_model(tmp_path / 'spine.onnx', SPINE_PX, 20.0, **KNOWN)
-    made = make_bench(model=str(model), device='anatomy')
+    made = make_bench(model=str(model), device=request.param)
     feeds = [feed for feed in made.publishers if feed is not made.joints]
     made.until(lambda: all(feed.get_subscription_count() for feed in feeds))
     answers = [publisher for publisher, _ in made.tracker_publishers()]

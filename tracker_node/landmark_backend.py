@@ -1,4 +1,4 @@
-"""The back end of anatomy: structures and their landmarks in each frame by itself, no device."""
+"""The back end of what has no model of its motion: anatomy, and devices of the user's own."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tracker_node.frame_backend import FrameBackend
 from tracker_node.wiring import Wiring
 
 
-class AnatomyBackend(FrameBackend):
-    """Answer each frame with the surest structure of each pixel, and with the landmarks.
+class LandmarkBackend(FrameBackend):
+    """Answer each frame by itself with the surest class of each pixel, and with the landmarks.
 
     Landmarks that score less than `min_score` get a score of 0. There is no tip and no track.
 
     Args:
         wiring: how the graph is reached.
-        model: knows structures, which may overlap, and landmarks.
+        model: knows classes, which may overlap, and landmarks.
     """
 
     def __init__(self, wiring: Wiring, model: TrackerModel) -> None:

@@ -12,15 +12,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthex_ros.bodies import Body
-from synthex_ros.geometry import View, make_pose, transform_points
+from synthex_ros.bodies import Body, TriangleMesh
+from synthex_ros.geometry import View, make_pose, rotation, transform_points
+from synthex_ros.learning.cutouts import read_cutouts
 from synthex_ros.learning.random_turn import random_turn_to
 from synthex_ros.learning.shapes import SHAPES
 from synthex_ros.learning.sites import Site, sites_for
 
 Array = NDArray[np.float64]
 
-_SHARES = ('share', 'negative_share', 'guided_share', 'occluding_share', 'least_contrast')
+_SHARES = (
+    'share',
+    'negative_share',
+    'guided_share',
+    'occluding_share',
+    'least_contrast',
+    'cutout_share',
+)
+_CUTOUT = 'cutout'
+_LARGEST_TILT_RAD = 0.6
 
 MIN_DEPTH_M = 0.15
 """Nearer to the focal spot than this there is nothing: objects that reach there are left out."""
@@ -43,6 +53,10 @@ class Distractors:
         least_px: nor is one with fewer pixels in the open field.
         kinds: names in `SHAPES` that are drawn from, each as likely; a name given twice is twice
             as likely; empty for all.
+        cutouts: COCO folder of radiographs whose labelled objects are cut out and pasted, as
+            sheets of `cutout_material` (`synthex_ros.learning.cutouts`); empty for none.
+        cutout_share: part of the objects that are such ones.
+        cutout_material: what their sheets are of.
     """
 
     share: float = 0.5
@@ -55,6 +69,9 @@ class Distractors:
     least_snr: float = 15.0
     least_px: int = 30
     kinds: tuple[str, ...] = ()
+    cutouts: str = ''
+    cutout_share: float = 0.5
+    cutout_material: str = 'stainless_steel'
 
     def __post_init__(self):
         for name in _SHARES:
@@ -77,7 +94,7 @@ class ForeignObject:
     """A foreign object in a scene.
 
     Attributes:
-        kind: its name in `SHAPES`.
+        kind: its name in `SHAPES`, or `cutout`.
         bodies: its parts, posed in `world`, label 0.
     """
 
@@ -129,8 +146,7 @@ def draw_objects(
         return []
     objects = []
     for _ in range(int(rng.integers(1, settings.most + 1))):
-        kind = str(rng.choice(sorted(settings.kinds or SHAPES)))
-        parts = SHAPES[kind](rng)
+        kind, parts = _draw(settings, rng)
         pose = _place(
             settings, kind, view, isocenter_depth_m, sites, world_from_patient, device_m, rng
         )
@@ -138,6 +154,17 @@ def draw_objects(
         if all(view.to_source(b.vertices_world_m())[:, 2].min() > MIN_DEPTH_M for b in bodies):
             objects.append(ForeignObject(kind, bodies))
     return objects
+
+
+def _draw(
+    settings: Distractors, rng: np.random.Generator
+) -> tuple[str, list[tuple[TriangleMesh, str]]]:
+    """Return kind and parts of an object."""
+    if settings.cutouts and rng.random() < settings.cutout_share:
+        pool = read_cutouts(settings.cutouts, settings.cutout_material)
+        return _CUTOUT, [(pool[int(rng.integers(len(pool)))], settings.cutout_material)]
+    kind = str(rng.choice(sorted(settings.kinds or SHAPES)))
+    return kind, SHAPES[kind](rng)
 
 
 def _place(
@@ -154,15 +181,15 @@ def _place(
     if device_m is not None and rng.random() < settings.occluding_share:
         at = view.to_source(device_m[int(rng.integers(len(device_m)))][None])[0]
         at = at * (1 + rng.uniform(-1, 1) * settings.depth_m / at[2])
-        return _turned(view.world_from_source, at, rng)
-    if rng.random() < settings.guided_share:
+        return _turned(kind, view.world_from_source, at, rng)
+    if kind != _CUTOUT and rng.random() < settings.guided_share:
         pose = _guided(sites_for(kind, sites), view, world_from_patient, rng)
         if pose is not None:
             return pose
     rows, columns = view.geometry.shape_px
     ray = view.geometry.back_project(rng.uniform(0, 1, 2) * [columns, rows])
     depth = isocenter_depth_m + rng.uniform(-1, 1) * settings.depth_m
-    return _turned(view.world_from_source, ray * (depth / ray[2]), rng)
+    return _turned(kind, view.world_from_source, ray * (depth / ray[2]), rng)
 
 
 def _guided(
@@ -182,7 +209,16 @@ def _guided(
     return None
 
 
-def _turned(world_from_source: Array, at_source_m: Array, rng: np.random.Generator) -> Array:
-    """Return a pose at a point of the source frame, turned at random."""
-    turn = random_turn_to(rng.normal(size=3), rng)
+def _turned(
+    kind: str, world_from_source: Array, at_source_m: Array, rng: np.random.Generator
+) -> Array:
+    """Return a pose at a point of the source frame, turned at random.
+
+    A sheet that was cut out of a picture stays nearly across the beam: it has no depth to show.
+    """
+    if kind == _CUTOUT:
+        spin, way, tilt = rng.uniform(-1, 1, 3) * [np.pi, np.pi, _LARGEST_TILT_RAD]
+        turn = rotation('z', way) @ rotation('x', tilt) @ rotation('z', spin)
+    else:
+        turn = random_turn_to(rng.normal(size=3), rng)
     return world_from_source @ make_pose(turn, at_source_m)

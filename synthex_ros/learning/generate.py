@@ -9,6 +9,7 @@ from typing import Any
 from synthex_ros import __version__
 from synthex_ros.learning.anatomies import names_of
 from synthex_ros.learning.coco import CocoWriter, write_image
+from synthex_ros.learning.cutouts import cutouts_sha256
 from synthex_ros.learning.device_sources import device_source
 from synthex_ros.learning.engines import ENGINES
 from synthex_ros.learning.frame_maker import FrameMaker
@@ -94,6 +95,8 @@ def information(sampling: SceneSampling, seed: int) -> dict[str, Any]:
         name: sampling.volume(name).sha256()
         for name in names_of(sampling.anatomies, sampling.phantom_count)
     }
+    cutouts = sampling.distractors.cutouts
+    pasted = {'cutouts_sha256': cutouts_sha256(cutouts)} if cutouts else {}
     shown = ', '.join(item['name'].replace('_', ' ') for item in device.categories)
     return {
         'description': f'synthetic radiographs, labelled: {shown}',
@@ -102,4 +105,5 @@ def information(sampling: SceneSampling, seed: int) -> dict[str, Any]:
         'sampling': as_plain(sampling),
         'volume_sha256': volumes,
         'device': device.about,
+        **pasted,
     }

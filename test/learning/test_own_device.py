@@ -1,11 +1,14 @@
 """A device of the user's own: its file is checked, its labels agree with its pixels."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import trimesh
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from synthex_ros.learning.coco import CocoFolder, segmentation
 from synthex_ros.learning.device_sources import device_source
@@ -170,6 +173,8 @@ def test_an_installed_class_is_found_by_its_module(write):
         ({'parts': [{'mesh': 'none.stl', 'material': 'air'}]}, FileNotFoundError, 'no mesh'),
         ({'parts': [{'mesh': 'rod.stl'}]}, ValueError, 'mapping of mesh, material'),
         ({'parts': ['rod.stl']}, ValueError, 'mapping of mesh, material'),
+        ({'parts': 'rod.stl'}, ValueError, "parts must be a list, got 'rod.stl'"),
+        ({'landmarks': [[0, 0, 40]]}, ValueError, 'landmarks must be a mapping'),
         ({'parts': [{'mesh': 'rod.stl', 'material': 'stel'}]}, ValueError, "material 'stel'"),
         ({'parts': [{'mesh': 'sheet.stl', 'material': 'air'}]}, ValueError, 'not watertight'),
         ({'parts': [{'mesh': 'rod.stl', 'material': 'air', 'labelled': False}]}, ValueError,
@@ -181,6 +186,25 @@ def test_a_wrong_file_is_refused_with_what_is_wrong(write, changes, error, messa
     with pytest.raises(error, match=message) as caught:
         read_own_device(path)
     assert str(path) in str(caught.value) or str(path.parent) in str(caught.value)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(
+        ['rod.stl', 'nitinol', 'bar.py:Bar', 'mm', '']
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(['mesh', 'material', 'labelled', 'tip', 'length_m']), inner, max_size=3
+    ),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from([*ROD, 'unit', 'python', 'settings']), VALUES))
+def test_any_content_is_read_or_refused_in_words(write, changes):
+    with suppress(ValueError, FileNotFoundError):
+        known = read_own_device(write(ROD | changes))
+        assert known.name.isidentifier()
 
 
 @pytest.mark.parametrize(

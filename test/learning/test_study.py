@@ -10,6 +10,7 @@ pytest.importorskip('onnx', reason='export needs onnx (extra `train`)')
 
 import yaml  # noqa: E402
 
+from synthex_ros.cli import build_parser  # noqa: E402
 from synthex_ros.learning import study as study_module  # noqa: E402
 from synthex_ros.learning.imaging import ImagingSampling  # noqa: E402
 from synthex_ros.learning.sampling import SceneSampling  # noqa: E402
@@ -140,6 +141,13 @@ def test_a_folder_of_a_study_with_other_settings_is_refused(tiny, tmp_path):
 def test_a_negative_start_is_refused():
     with pytest.raises(ValueError, match='start_epochs must not be negative, got -1'):
         StudySettings(start_epochs=-1)
+
+
+def test_the_command_offers_every_study():
+    for name in ARMS:
+        assert build_parser().parse_args(['study', name]).name == name
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(['study', 'colour'])
 
 
 def test_an_unknown_study_is_refused(tmp_path):

@@ -17,6 +17,7 @@ from synthex_ros.xray.realism import realism
 from synthex_ros.xray.scatter import AntiScatterGrid, KernelScatter
 
 _CATHODES = ('+x', '-x', '+y', '-y')
+_IN_LOGARITHM = ('detector_kerma_ngy', 'electronic_noise_counts', 'open_field_fraction')
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,13 @@ class ImagingSampling:
                 object.__setattr__(self, name, tuple(value))
             elif not 0 <= value <= 1:
                 raise ValueError(f'{name} must be 0..1, got {value:g}')
+        for name in _IN_LOGARITHM:
+            low, high = getattr(self, name)
+            if not 0 < low <= high < np.inf:
+                raise ValueError(
+                    f'{name} must be positive and finite, it is drawn in its logarithm; '
+                    f'got ({low:g}, {high:g})'
+                )
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ class OwnSource:
             landmarks,
             _line_through(landmarks),
             {'world_from_device_base': world_from_device.tolist(), **shape.state},
+            seen_by_pieces=True,
         )
 
     def _checked(self, shape: DeviceShape) -> Array:

@@ -26,6 +26,8 @@ class ShownDevice:
         state: pose and shape as COCO's annotation tells them, in JSON types.
         moved: for each landmark, bodies of the device as it were with this landmark somewhere
             else; empty where no such device is known.
+        seen_by_pieces: where `moved` is empty, a landmark is visible if the piece of the device
+            around it stands out of the noise; otherwise contrast alone tells.
     """
 
     bodies: list[Body]
@@ -33,6 +35,7 @@ class ShownDevice:
     line_world_m: Array
     state: dict[str, Any]
     moved: Sequence[list[Body]] = ()
+    seen_by_pieces: bool = False
 
 
 NO_DEVICE = ShownDevice([], np.zeros((0, 3)), np.zeros((0, 3)), {})

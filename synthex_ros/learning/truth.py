@@ -61,11 +61,24 @@ def local_contrast(contrast: Array, mask: NDArray[np.uint8], points_px: Array) -
         mask: pixels of the device, shape (rows, columns).
         points_px: landmarks (u, v), shape (L, 2).
     """
-    rows, columns = np.nonzero(mask)
-    values = contrast[rows, columns]
     result = np.zeros(len(points_px))
-    for index, (u, v) in enumerate(points_px):
-        near = (rows - v) ** 2 + (columns - u) ** 2 <= CONTRAST_RADIUS_PX**2
-        if near.any():
-            result[index] = np.percentile(values[near], 90)
+    for index, piece in enumerate(pieces_of(mask, points_px)):
+        values = contrast[piece]
+        if len(values):
+            result[index] = np.percentile(values, 90)
     return result
+
+
+def pieces_of(
+    mask: NDArray[np.uint8], points_px: Array
+) -> list[tuple[NDArray[np.int_], NDArray[np.int_]]]:
+    """Return rows and columns of the pixels of a mask within `CONTRAST_RADIUS_PX` of each point.
+
+    Args:
+        mask: pixels of the device, shape (rows, columns).
+        points_px: points (u, v), shape (L, 2).
+    """
+    rows, columns = np.nonzero(mask)
+    square = [(rows - v) ** 2 + (columns - u) ** 2 for u, v in points_px]
+    near = [distance <= CONTRAST_RADIUS_PX**2 for distance in square]
+    return [(rows[part], columns[part]) for part in near]

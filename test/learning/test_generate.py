@@ -178,6 +178,13 @@ def test_finished_set_is_left_alone(frames_root):
     assert contents(frames_root) == before
 
 
+@pytest.mark.parametrize('name', ['detector_kerma_ngy', 'electronic_noise_counts'])
+@pytest.mark.parametrize('limits', [(0.0, 1.0), (-1.0, 1.0), (1.0, float('inf'))])
+def test_what_is_drawn_in_its_logarithm_must_be_positive(name, limits):
+    with pytest.raises(ValueError, match=f'{name} must be positive and finite'):
+        ImagingSampling(**{name: limits})
+
+
 def test_folder_of_another_seed_is_refused(frames_root):
     with pytest.raises(ValueError, match='made with other seed; continue with the same'):
         next(generate(SAMPLING, FRAMES, frames_root, SEED + 1))

@@ -130,6 +130,26 @@ def test_landmarks_lie_on_the_axis_of_the_mask_and_the_grip_is_not_in_it(write, 
         assert np.linalg.norm(middle - (back + front) / 2) < 0.1 * np.linalg.norm(front - back)
 
 
+def test_landmarks_that_noise_hides_are_labelled_and_not_visible(write, tmp_path):
+    """A hundredth of the dose is a tenth of the ratio; thin pebax falls below 5."""
+    thin = ROD | {'parts': [{'mesh': 'rod.stl', 'material': 'pebax'}]}
+    ratios, levels = [], []
+    for number, dose in enumerate((100.0, 1.0)):
+        imaging = ImagingSampling(
+            collimated_share=0.0, lag_share=0.0, detector_kerma_ngy=(dose, dose),
+            electronic_noise_counts=(1e-3, 1e-3),
+        )  # fmt: skip
+        folder = frames_of(
+            write(thin), tmp_path / str(number), 6, imaging=imaging, least_contrast=0.0
+        )
+        items = [item for row in range(6) for item in folder.annotations(row)]
+        ratios.append(np.array([item['keypoint_snr'] for item in items]).ravel())
+        levels.append(np.array([item['keypoints'][2::3] for item in items]).ravel())
+    np.testing.assert_allclose(ratios[0], 10 * ratios[1], rtol=0.05)
+    assert np.all(ratios[1][levels[1] == 2] >= 5)
+    assert (levels[1] == 2).sum() < (levels[0] == 2).sum()
+
+
 def test_a_seed_makes_the_same_bytes_and_a_changed_mesh_is_refused(write, tmp_path):
     path = write(ROD)
     one, two = (frames_of(path, tmp_path / name, 2) for name in ('a', 'b'))

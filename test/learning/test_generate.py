@@ -8,6 +8,7 @@ from synthex_ros.geometry import transform_points
 from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.frame_maker import FrameMaker
 from synthex_ros.learning.generate import generate
+from synthex_ros.learning.imaging import ImagingSampling
 
 from .conftest import FRAMES, SAMPLING, SEED
 

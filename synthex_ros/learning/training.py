@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -35,10 +36,12 @@ from synthex_ros.learning.networks.registry import (
 )
 from synthex_ros.learning.randomization import Randomization
 from synthex_ros.learning.run_state import CosineRate, RunState, steps_of
-from synthex_ros.learning.warm_start import start_weights_of, tracker_networks
+from synthex_ros.learning.tracker_start import start_tracker
 from synthex_ros.settings import as_plain
 from synthex_ros.tracking.metadata import ModelMetadata
 from synthex_ros.tracking.model import Prediction, normalise
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class TrainingSettings:
         threads: torch threads.
         seed: seed of weights, order and randomization.
         start_from: checkpoint whose averaged weights to start from, or a model file that was
-            exported, such as a shipped one; empty for none.
+            exported, such as a shipped one, by its name; its landmarks and classes may be others
+            (`tracker_start`); empty for none.
         network: which network; see `synthex_ros.learning.networks.registry`.
         whole_frames: train on whole frames, moved a little and never mirrored, instead of crops
             of any orientation: for anatomy, which has a left and right and needs its surroundings.
@@ -146,12 +150,10 @@ class Training:
         )
         self._crops = self._randomized()
         if settings.start_from:
-            kinds = tracker_networks(len(self.metadata.landmarks), len(self.metadata.classes))
-            network.load_state_dict(
-                start_weights_of(
-                    settings.start_from, kinds, lambda: next(iter(self._loader(0)))[0]
-                )
+            lacking = start_tracker(
+                network, settings.start_from, lambda: next(iter(self._loader(0)))[0]
             )
+            _log.info('all of %s but %s', settings.start_from, lacking or 'nothing')
         self._state = RunState(
             network, root, settings.learning_rate, settings.weight_decay, settings.average_decay
         )

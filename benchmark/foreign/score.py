@@ -98,11 +98,11 @@ def cells(results: Sequence[FrameResult]) -> tuple[str, ...]:
     seen = int(errors.visible.sum())
     return (
         str(len(results)),
-        f'{every.mean:.2f} ± {every.std:.2f}',
-        f'{every.median:.2f}',
-        f'{every.p95:.2f}',
-        f'{gated.mean:.2f} ± {gated.std:.2f}',
+        f'{every.mean:.2f} ± {every.std:.2f}' if every.count else '–',
+        f'{every.median:.2f}' if every.count else '–',
+        f'{every.p95:.2f}' if every.count else '–',
+        f'{gated.mean:.2f} ± {gated.std:.2f}' if gated.count else '–',
         f'{100 * errors.detected.sum() / seen:.1f} %' if seen else '–',
-        f'{overlap.mean:.3f}',
+        f'{overlap.mean:.3f}' if overlap.count else '–',
         f'{alarms["count"]} of {alarms["of"]}',
     )

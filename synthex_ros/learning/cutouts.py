@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -56,8 +55,13 @@ def read_cutouts(folder: str, material: str) -> tuple[TriangleMesh, ...]:
 
 
 def cutouts_sha256(folder: str) -> str:
-    """Return the SHA-256 of the labels of a folder."""
-    return hashlib.sha256((Path(folder) / 'annotations.json').read_bytes()).hexdigest()
+    """Return the SHA-256 of the labels of a folder.
+
+    Raises:
+        FileNotFoundError, ValueError: it is no finished COCO folder.
+    """
+    root = CocoFolder(folder).root
+    return hashlib.sha256((root / 'annotations.json').read_bytes()).hexdigest()
 
 
 def _sheets(folder: CocoFolder, mu_per_m: float) -> Iterator[TriangleMesh]:

@@ -81,7 +81,8 @@ class KnownDevice:
     Attributes:
         name: of its category.
         device: draws it.
-        about: content of its file and SHA-256 of the files that it names, in JSON types.
+        about: content of its file and SHA-256 of the files that it names, in their order, in JSON
+            types.
     """
 
     name: str
@@ -115,5 +116,5 @@ def read_own_device(path: str | Path) -> KnownDevice:
         device, files = drawn_device(path, content.python, content.settings)
     else:
         device, files = rigid_device(path, content.parts, content.landmarks, content.unit)
-    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     return KnownDevice(content.name, device, {**as_plain(content), 'sha256': sums})

@@ -16,7 +16,7 @@ from synthex_ros.learning.batches import EpochOrder
 from synthex_ros.learning.candidates import Candidates, CandidateSet, collect
 from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.networks.second_look import SecondLook
-from synthex_ros.learning.run_state import CosineRate, RunState, load_checkpoint
+from synthex_ros.learning.run_state import CosineRate, load_checkpoint
 from synthex_ros.learning.tiny_losses import each_box_loss
 from synthex_ros.learning.tiny_run import TinyRun
 from synthex_ros.learning.two_looks import first_look_of, write_two_looks
@@ -120,22 +120,7 @@ class SecondLookTraining(TinyRun):
         network = SecondLook(len(self._first.metadata.classes))
         if settings.start_from:
             network.load_state_dict(load_checkpoint(settings.start_from)['average'])
-        state = RunState(
-            network,
-            root,
-            settings.learning_rate,
-            settings.weight_decay,
-            settings.average_decay,
-        )
-        super().__init__(
-            state,
-            CocoFolder(settings.validation),
-            settings.validation_frames,
-            settings.epochs,
-            settings.threads,
-        )
-        if resume:
-            self.state.resume()
+        super().__init__(network, root, settings, resume)
         candidates = self._candidates(resume, collecting)
         self._examples = CandidateSet(
             candidates, settings.seed, settings.fading_share, settings.repeats

@@ -136,10 +136,11 @@ class Study:
         content = {name: getattr(self.settings, name) for name in shared}
         content |= {'scene': as_plain(self.scene), 'recipe': as_plain(self.recipe)}
         text = json.dumps(content, indent=1, sort_keys=True) + '\n'
+        plain = json.loads(text)
         file = self.root / 'settings.json'
         if file.is_file():
             known = json.loads(file.read_text(encoding='utf-8'))
-            changed = [name for name in content if json.loads(text)[name] != known.get(name)]
+            changed = [name for name in plain if plain[name] != known.get(name)]
             if changed:
                 raise ValueError(
                     f'{self.root} holds a study with another {", ".join(changed)}: choose another '

@@ -8,9 +8,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.run_state import RunState
@@ -18,34 +18,65 @@ from synthex_ros.learning.tiny_scores import coco_ap50, detect_all, found_in
 from synthex_ros.tracking.detector import DetectorModel
 
 
+class RunSettings(Protocol):
+    """What the settings of both trainings say of a run."""
+
+    @property
+    def validation(self) -> str:
+        """Folder of the frames that it is scored on."""
+
+    @property
+    def validation_frames(self) -> int:
+        """How many of them; 0 is all."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs to train."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Greatest rate."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of AdamW."""
+
+    @property
+    def average_decay(self) -> float:
+        """Decay a step of the averaged weights."""
+
+    @property
+    def threads(self) -> int:
+        """Threads of torch and of the model that is scored."""
+
+
 class TinyRun(ABC):
     """A training run in a folder: checkpoint.pt after every epoch, best.pt, history.jsonl.
 
     Args:
-        state: what it keeps from step to step.
-        validation: frames that it is scored on.
-        validation_frames: how many of them; 0 is all.
-        epochs: to train.
-        threads: of the model that is scored.
+        network: to train, with its first weights.
+        root: folder of the run.
+        settings: of the run.
+        resume: continue from the folder's checkpoint.
 
     Attributes:
-        state: as given.
+        state: what it keeps from step to step.
     """
 
     losses: ClassVar[tuple[str, ...]]
     """Names of the parts of the loss."""
 
     def __init__(
-        self,
-        state: RunState,
-        validation: CocoFolder,
-        validation_frames: int,
-        epochs: int,
-        threads: int,
+        self, network: nn.Module, root: str | Path, settings: RunSettings, resume: bool
     ) -> None:
-        self.state, self._validation = state, validation
-        self._limit = validation_frames or len(validation.images)
-        self._epochs, self._threads = epochs, threads
+        self.state = RunState(
+            network, root, settings.learning_rate, settings.weight_decay, settings.average_decay
+        )
+        self._validation = CocoFolder(settings.validation)
+        self._limit = settings.validation_frames or len(self._validation.images)
+        self._epochs, self._threads = settings.epochs, settings.threads
+        if resume:
+            self.state.resume()
 
     @property
     @abstractmethod

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from synthex_ros.learning.batches import EpochOrder
-from synthex_ros.learning.coco import CocoFolder
 from synthex_ros.learning.export import write_graph
 from synthex_ros.learning.losses import mask_loss
 from synthex_ros.learning.networks.detector import (
@@ -21,7 +20,7 @@ from synthex_ros.learning.networks.detector import (
     ExportedDetector,
 )
 from synthex_ros.learning.patches import PatchSet
-from synthex_ros.learning.run_state import CosineRate, RunState
+from synthex_ros.learning.run_state import CosineRate
 from synthex_ros.learning.tiny_losses import box_loss, centre_loss
 from synthex_ros.learning.tiny_run import TinyRun
 from synthex_ros.learning.warm_start import start_weights_of
@@ -142,23 +141,8 @@ class TinyTraining(TinyRun):
             )
         for layer in _normalisations(network):
             layer.momentum = 1 / _BATCHES_AVERAGED
-        state = RunState(
-            network,
-            root,
-            settings.learning_rate,
-            settings.weight_decay,
-            settings.average_decay,
-        )
-        super().__init__(
-            state,
-            CocoFolder(settings.validation),
-            settings.validation_frames,
-            settings.epochs,
-            settings.threads,
-        )
+        super().__init__(network, root, settings, resume)
         self._rate = CosineRate(settings.learning_rate, self.steps, _WARMUP_SHARE)
-        if resume:
-            self.state.resume()
 
     def _some_patches(self) -> Tensor:
         rows = range(min(_SOME_FRAMES, len(self._patches)))

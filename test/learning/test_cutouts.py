@@ -114,6 +114,8 @@ def test_pasted_objects_are_labelled_like_all_others(tmp_path):
 def test_what_cannot_be_cut_out_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match='no data set'):
         read_cutouts(str(tmp_path / 'none'), 'nitinol')
+    with pytest.raises(FileNotFoundError, match='none is no data set'):
+        information(SceneSampling(distractors=Distractors(cutouts=str(tmp_path / 'none'))), 1)
     speck = (ROWS == 3) & (COLUMNS < 9)
     small = write_folder(tmp_path / 'small', [speck], pixel_pitch_mm=PITCH_MM)
     with pytest.raises(ValueError, match='no object with a mask of 30 pixels'):

@@ -6,7 +6,8 @@ Whether they are faster depends on the processor; `benchmark/inference.py` tells
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -45,18 +46,18 @@ def to_int8(path: str | Path, target: str | Path, counts: Iterable[NDArray]) -> 
     """
     metadata = TrackerModel(path).metadata
     outputs = _output_layers(onnx.load(str(path)))
-    logging.getLogger().setLevel(logging.ERROR)
-    quantize_static(
-        str(path),
-        str(target),
-        _Radiographs(metadata.input_name, counts),
-        quant_format=QuantFormat.QDQ,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        op_types_to_quantize=['Conv', 'Add', 'Concat'],
-        nodes_to_exclude=outputs,
-    )
+    with _without_advice():
+        quantize_static(
+            str(path),
+            str(target),
+            _Radiographs(metadata.input_name, counts),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=['Conv', 'Add', 'Concat'],
+            nodes_to_exclude=outputs,
+        )
     _with_metadata(Path(target), metadata.to_json())
 
 
@@ -72,6 +73,18 @@ def to_float16(path: str | Path, target: str | Path) -> None:
     half = convert_float_to_float16(onnx.load(str(path)), keep_io_types=True)
     onnx.save(half, str(target))
     _with_metadata(Path(target), metadata.to_json())
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keep the quantizer's advice, which it gives through the root logger, to itself."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
 
 
 def _output_layers(model: onnx.ModelProto) -> list[str]:

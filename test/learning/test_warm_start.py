@@ -1,5 +1,7 @@
 """Weights to start from, out of model files."""
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,14 @@ def test_quantised_model_is_refused(tmp_path):
     to_int8(tmp_path / 'model.onnx', tmp_path / 'int8.onnx', counts)
     with pytest.raises(ModelMismatch, match='holds no network of the kinds'):
         start_weights_of(tmp_path / 'int8.onnx', tracker_networks(2, 2), lambda: IMAGES)
+
+
+def test_quantisation_leaves_the_warnings_of_the_program_alone(tmp_path):
+    write_onnx(learnt('compact'), cm_metadata(64), tmp_path / 'model.onnx')
+    counts = [np.full((64, 64), 1000, np.uint16)]
+    before = logging.getLogger().level
+    to_int8(tmp_path / 'model.onnx', tmp_path / 'int8.onnx', counts)
+    assert logging.getLogger().level == before
 
 
 def test_file_that_is_no_model_is_refused(tmp_path):

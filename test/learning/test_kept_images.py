@@ -1,6 +1,8 @@
 """Kept images are what was read, in this process and in those forked from it."""
 
+import errno
 import multiprocessing
+import os
 
 import numpy as np
 
@@ -45,6 +47,38 @@ def test_a_forked_process_fills_the_file_for_all():
         raise AssertionError('read again')
 
     np.testing.assert_array_equal(kept.image(1, never), picture(1))
+
+
+def test_without_room_on_the_disk_images_are_read_every_time_and_a_warning_says_so(
+    monkeypatch, caplog
+):
+    """Written through a map, a full disk ends the process without a word."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, 'posix_fallocate', full)
+    kept, reads = KeptImages(3, SHAPE), []
+    for _ in range(2):
+        np.testing.assert_array_equal(
+            kept.image(1, lambda: reads.append(1) or picture(1)), picture(1)
+        )
+    assert len(reads) == 2
+    assert 'no room for 3 images' in caplog.text
+    assert 'set TMPDIR' in caplog.text
+
+
+def test_room_for_all_images_is_taken_at_once(monkeypatch):
+    """A file of holes would find out that the disk is full when it is too late."""
+    reserve, taken = os.posix_fallocate, []
+
+    def noted(file, offset, size):
+        reserve(file, offset, size)
+        taken.append(512 * os.fstat(file).st_blocks)
+
+    monkeypatch.setattr(os, 'posix_fallocate', noted)
+    KeptImages(20, (256, 256))
+    assert taken[0] >= 20 * 256 * 256 * 2
 
 
 def test_kept_frames_equal_those_of_the_folder(frames_root):

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from synthex_ros.learning.fitted_places import fitted_places
+
 TYPICAL_AREA_PX = 2000.0
 """Area of a device in a frame."""
 _LEAST_AREA = 0.05
 """Part of it that an image's Dice begins with: what is smaller counts less."""
 _EPSILON = 1e-6
-_NEAR = 0.1
+_NEAR = 0.05
+"""Part of the true Gaussian's height within which a peak is taken for the landmark's."""
 
 
 def mask_loss(logits: Tensor, mask: Tensor, typical_area_px: float = TYPICAL_AREA_PX) -> Tensor:
@@ -83,30 +86,31 @@ def heatmap_loss(heatmaps: Tensor, target: Tensor, sigma_cells: float) -> Tensor
     return squared.mean() + 0.5 * shape_error
 
 
-def position_loss(heatmaps: Tensor, target: Tensor) -> Tensor:
-    """Return how far predicted landmarks are from the true ones, mean over those there [cells].
+def position_loss(heatmaps: Tensor, target: Tensor, sigma_cells: float) -> Tensor:
+    """Return how far decoded landmarks are from the true ones, mean over those there [cells].
 
-    A landmark's position is the centre of mass of its map within `_NEAR` of the true Gaussian, so
-    that the loss tells where between cells it is; where nothing is predicted there is no loss.
+    Decoded as the tracker does: a Gaussian is fitted to the map around its peak near the true
+    place. The centre of mass near the true place would be no measure of it: a map that is flat
+    there has its centre at the truth, so that a network learns to draw flat maps.
 
     Args:
         heatmaps: predicted maps, shape (N, L, h, w).
         target: true maps, same shape; all zero for an invisible landmark.
+        sigma_cells: standard deviation of the Gaussian [cells].
     """
-    near = (target > _NEAR).to(heatmaps.dtype)
-    visible = near.amax(dim=(2, 3))
-    found = _centre(heatmaps.clamp(min=0) * near + _EPSILON * near)
-    distance = torch.linalg.vector_norm(found - _centre(target * near) + _EPSILON, dim=-1)
+    visible = (target.amax(dim=(2, 3)) > 0).to(heatmaps.dtype)
+    near = torch.where(target > _NEAR, heatmaps.detach(), -torch.inf)
+    found = fitted_places(heatmaps, _peaks(near), sigma_cells)
+    with torch.no_grad():
+        true = fitted_places(target, _peaks(target), sigma_cells)
+    distance = torch.linalg.vector_norm(found - true + _EPSILON, dim=-1)
     return (distance * visible).sum() / visible.sum().clamp(min=1)
 
 
-def _centre(weight: Tensor) -> Tensor:
-    """Return the centre of mass (column, row) of maps (N, L, h, w), shape (N, L, 2) [cells]."""
-    total = weight.sum(dim=(2, 3)).clamp(min=_EPSILON**2)
-    columns = torch.arange(weight.shape[3], dtype=weight.dtype, device=weight.device)
-    rows = torch.arange(weight.shape[2], dtype=weight.dtype, device=weight.device)
-    across, down = weight.sum(dim=2) @ columns, weight.sum(dim=3) @ rows
-    return torch.stack([across, down], dim=-1) / total[..., None]
+def _peaks(maps: Tensor) -> Tensor:
+    """Return the cell (column, row) of the greatest value of maps (N, L, h, w), (N, L, 2)."""
+    index, columns = maps.flatten(2).argmax(dim=2), maps.shape[3]
+    return torch.stack([index % columns, index // columns], dim=-1).to(maps.dtype)
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:

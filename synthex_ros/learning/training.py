@@ -241,7 +241,8 @@ class Training:
         second = heatmap_loss(heatmaps.float(), target, sigma)
         loss = first + settings.heatmap_weight * second
         if settings.position_weight:
-            loss = loss + settings.position_weight * position_loss(heatmaps.float(), target)
+            away = position_loss(heatmaps.float(), target, sigma)
+            loss = loss + settings.position_weight * away
         self._state.descend(loss, self._rate.at(self._state.step))
         return first.item(), second.item()
 

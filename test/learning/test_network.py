@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='training needs torch (extra `train`)')
 
 from synthex_ros.learning.batches import EpochOrder, to_tensors  # noqa: E402
+from synthex_ros.learning.fitted_places import fitted_places  # noqa: E402
 from synthex_ros.learning.labelled import Labelled  # noqa: E402
 from synthex_ros.learning.losses import (  # noqa: E402
     TYPICAL_AREA_PX,
@@ -22,6 +23,7 @@ from synthex_ros.learning.networks.registry import (  # noqa: E402
     build_network,
     parameter_count,
 )
+from synthex_ros.tracking.landmarks import locate  # noqa: E402
 
 from .drawing import blob_at  # noqa: E402
 
@@ -221,20 +223,56 @@ def test_every_epoch_takes_every_row_once_in_its_own_order():
 def test_position_loss_is_the_distance_in_cells_whatever_the_height(shift, height):
     target = _gaussians([(20.0, 14.0), (9.0, 22.0)])
     found = height * _gaussians([(20.0 + shift[0], 14.0 + shift[1]), (9.0, 22.0)])
-    loss = position_loss(found, target)
-    # The window cuts what lies beyond it: the distance is seen a little short.
-    assert float(loss) == pytest.approx(np.hypot(*shift) / 2, rel=0.35, abs=0.01)
+    loss = position_loss(found, target, SIGMA)
+    assert float(loss) == pytest.approx(np.hypot(*shift) / 2, rel=0.01, abs=1e-3)
 
 
 def test_position_loss_leaves_out_what_is_not_there_and_pulls_the_peak_in():
     target = _gaussians([(20.0, 14.0), (9.0, 22.0)])
     target[0, 1] = 0
     wrong = _gaussians([(20.6, 14.0), (30.0, 5.0)]).requires_grad_()
-    loss = position_loss(wrong, target)
-    assert 0.2 < loss.item() < 0.7
+    loss = position_loss(wrong, target, SIGMA)
+    assert loss.item() == pytest.approx(0.6, rel=0.01)
     loss.backward()
     assert wrong.grad[0, 1].abs().max() == 0
     assert wrong.grad[0, 0, 14, 22] > 0 > wrong.grad[0, 0, 14, 18]
+
+
+@pytest.mark.parametrize('level', [0.1, 0.3])
+def test_a_flat_map_is_no_way_to_a_small_position_loss(level):
+    """A level under a peak leaves the peak where it is: the loss stays what the decoder sees."""
+    target, wrong = _gaussians([(20.0, 14.0)]), _gaussians([(21.0, 14.0)])
+    plain, raised = (
+        position_loss(maps, target, SIGMA).item() for maps in (wrong, (1 - level) * wrong + level)
+    )
+    assert plain == pytest.approx(1, rel=0.01)
+    assert raised > 0.8 * plain
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_position_loss_sees_what_the_decoder_decodes(seed):
+    rng = np.random.default_rng(seed)
+    target = _gaussians([(20.3, 14.8)])
+    found = 0.8 * _gaussians([(20.3 + rng.normal(0, 0.5), 14.8 + rng.normal(0, 0.5))])
+    found = found + torch.from_numpy(rng.normal(0, 0.02, found.shape)).float()
+    column, row, _, _ = locate(found[0, 0].numpy(), SIGMA, (20.0, 15.0))
+    wanted = np.hypot(column - 20.3, row - 14.8)
+    assert position_loss(found, target, SIGMA).item() == pytest.approx(wanted, abs=0.03)
+
+
+def test_gradient_of_a_fitted_place_is_its_derivative():
+    rng = np.random.default_rng(1)
+    noise = torch.from_numpy(rng.normal(0, 0.01, (1, 1, 32, 40)))
+    maps = (_gaussians([(20.4, 14.2)]).double()[..., :32, :40] + noise).requires_grad_()
+    start = torch.tensor([[[20.0, 14.0]]], dtype=torch.float64)
+    fitted_places(maps, start, SIGMA)[0, 0, 0].backward()
+    for row, column in ((14, 18), (14, 22), (16, 21)):
+        moved = [maps.detach().clone() for _ in range(2)]
+        for sign, one in zip((1, -1), moved, strict=True):
+            one[0, 0, row, column] += sign * 1e-3
+        ahead, behind = (fitted_places(one, start, SIGMA)[0, 0, 0] for one in moved)
+        derivative = float(ahead - behind) / 2e-3
+        assert float(maps.grad[0, 0, row, column]) == pytest.approx(derivative, rel=0.1, abs=1e-3)
 
 
 def test_contrast_stem_sees_a_device_alike_in_bright_and_dark_parts():

@@ -45,7 +45,7 @@ def measure(model: TrackerModel, frames: list[SequenceFrame], region: bool) -> d
         part = region_around(before, seen.frame.counts.shape, RegionSettings()) if region else None
         start = time.perf_counter()
         prediction = model.infer(seen.frame.counts, part)
-        found = decode(prediction.heatmaps, model.metadata, prediction.mask)
+        found = decode(prediction.heatmaps, model.metadata, prediction.mask, prediction.places)
         times.append(1e3 * (time.perf_counter() - start))
         points = np.array([[one.u, one.v] for one in found])
         errors.append(np.linalg.norm(points - seen.landmarks_px, axis=1))

@@ -37,7 +37,9 @@ class LandmarkBackend(FrameBackend):
         self._model.check_frame(view.geometry)
         begin = time.perf_counter()
         prediction = self._model.infer(counts)
-        found = decode(prediction.heatmaps, self._model.metadata, prediction.mask)
+        found = decode(
+            prediction.heatmaps, self._model.metadata, prediction.mask, prediction.places
+        )
         spent_s = time.perf_counter() - begin
         blank = blank_reason(counts)
         limit = np.inf if blank else self._params.min_score

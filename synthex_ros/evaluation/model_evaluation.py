@@ -83,7 +83,7 @@ class OnnxPredictor:
         shape, wanted = (counts.shape[0], counts.shape[1]), meta.input_shape
         fit = Fit.between(shape, pixel_pitch_mm, (wanted[2], wanted[3]), meta.pixel_pitch_mm)
         prediction = self._model.infer(fit.image(counts))
-        found = self._decode(prediction.heatmaps, meta, prediction.mask)
+        found = self._decode(prediction.heatmaps, meta, prediction.mask, prediction.places)
         points = np.array([[mark.u, mark.v, mark.score] for mark in found], float).reshape(-1, 3)
         instances, masks = [], {}
         for label, here in enumerate(prediction.class_masks(meta.overlapping), start=1):

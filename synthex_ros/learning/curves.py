@@ -37,6 +37,17 @@ _OBJECTS: _Panels = {
         },
     ),
 }
+_CLOSER: _Panels = {
+    'training distance [px]': (True, {'distance': ('distance_px',)}),
+    'validation landmark error [mm at detector]': (
+        True,
+        {
+            f'{name}{said}': (f'{which}_{name}_mm',)
+            for name in ('mean', 'median')
+            for which, said in (('landmark_error', ''), ('before', ' before'))
+        },
+    ),
+}
 """Title, whether on a logarithmic scale, and where in a record each line's values are."""
 
 
@@ -58,7 +69,8 @@ def draw_history(root: str | Path) -> Path:
     from matplotlib.figure import Figure
 
     history = read_history(root)
-    panels = _OBJECTS if 'centre_loss' in history[0] else _TRACKER
+    kinds = {'centre_loss': _OBJECTS, 'distance_px': _CLOSER}
+    panels = next((kinds[key] for key in kinds if key in history[0]), _TRACKER)
     figure = Figure(figsize=(10, 3.5), layout='constrained')
     FigureCanvasAgg(figure)
     every = figure.subplots(1, len(panels))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -100,8 +101,35 @@ def write_graph(
         free_axes: for a module that asks for sizes: which axes of which inputs and outputs are
             free, with their names; instead of `any_size`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix('.part')
+    model = graph_of(
+        network,
+        (torch.zeros(metadata.input_shape),),
+        [metadata.input_name],
+        list(metadata.output_names),
+        free_axes,
+    )
+    if any_size and free_axes is None:
+        free_size(model)
+    save_described(model, metadata, path)
+
+
+def graph_of(
+    network: nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    inputs: list[str],
+    outputs: list[str],
+    free_axes: Mapping[str, Mapping[int, str]] | None,
+) -> onnx.ModelProto:
+    """Return the graph of a module.
+
+    Args:
+        network: the module, in the form in which it is used.
+        examples: what it may be given.
+        inputs: names of these.
+        outputs: names of what it gives.
+        free_axes: which axes of which of them are free, with their names.
+    """
+    written = io.BytesIO()
     with warnings.catch_warnings():
         # The exporter that torch prefers needs another package and gives the same graph here.
         warnings.simplefilter('ignore', DeprecationWarning)
@@ -109,17 +137,21 @@ def write_graph(
         warnings.simplefilter('ignore', torch.jit.TracerWarning)
         torch.onnx.export(
             network,
-            (torch.zeros(metadata.input_shape),),
-            str(part),
+            examples,
+            written,
             dynamo=False,
             opset_version=OPSET,
-            input_names=[metadata.input_name],
-            output_names=list(metadata.output_names),
+            input_names=inputs,
+            output_names=outputs,
             dynamic_axes=free_axes,
         )
-    model = onnx.load(str(part))
-    if any_size and free_axes is None:
-        free_size(model)
+    return onnx.load_from_string(written.getvalue())
+
+
+def save_described(model: onnx.ModelProto, metadata: Metadata, path: Path) -> None:
+    """Write a graph with its metadata to `path`, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix('.part')
     onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
     onnx.checker.check_model(model)
     onnx.save(model, str(part))

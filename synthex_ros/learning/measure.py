@@ -91,7 +91,7 @@ def score_frame(
 
     The mask holds `class_bits` where the model's classes overlap.
     """
-    found = decode(prediction.heatmaps, metadata, prediction.mask)
+    found = decode(prediction.heatmaps, metadata, prediction.mask, prediction.places)
     points = np.array([[item.u, item.v] for item in found])
     visible = landmarks[:, 2] > 0
     errors = np.linalg.norm(points - landmarks[:, :2], axis=1)

@@ -45,7 +45,7 @@ class Evidence:
 def evidence(prediction: Prediction, metadata: ModelMetadata) -> Evidence:
     """Return what a network claims of a frame, whatever line is drawn now."""
     open_to_all = dataclasses.replace(metadata, least_peak=LEAST_PEAK)
-    found = decode(prediction.heatmaps, open_to_all, prediction.mask)
+    found = decode(prediction.heatmaps, open_to_all, prediction.mask, prediction.places)
     heights = [mark.height for mark in found if mark.score > NCC_GATE]
     return Evidence(max([0.0, *heights]), float(mask_parts(prediction.classes)[1].max()))
 

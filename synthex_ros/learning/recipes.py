@@ -26,13 +26,17 @@ def load_recipe(path: str | Path | None) -> Recipe:
         FileNotFoundError: no such file.
         ValueError: keys or values that the training refuses.
     """
+    from synthex_ros.learning.closer_training import NETWORK, CloserSettings, CloserTraining
     from synthex_ros.learning.object_training import ObjectSettings, ObjectTraining
     from synthex_ros.learning.training import Training, TrainingSettings
 
     if path is not None and Path(path).is_file():
         content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-        if isinstance(content, dict) and content.get('network') == OBJECTS:
+        named = content.get('network') if isinstance(content, dict) else None
+        if named == OBJECTS:
             return load_settings(ObjectSettings, path), object_line, ObjectTraining
+        if named == NETWORK:
+            return load_settings(CloserSettings, path), closer_line, CloserTraining
     return load_settings(TrainingSettings, path), tracker_line, Training
 
 
@@ -47,6 +51,8 @@ def exporter(checkpoint: str | Path, chosen: bool = False) -> Callable[..., dict
         FileNotFoundError: there is none.
         ValueError: the model is not chosen so.
     """
+    from synthex_ros.learning.closer_export import export_closer
+    from synthex_ros.learning.closer_training import NETWORK
     from synthex_ros.learning.export import export
     from synthex_ros.learning.object_export import export_objects
     from synthex_ros.learning.run_state import load_checkpoint
@@ -57,7 +63,12 @@ def exporter(checkpoint: str | Path, chosen: bool = False) -> Callable[..., dict
             'frames without a device (--empty) are for trackers; an object is claimed from '
             "min_score of the model's metadata on"
         )
-    return export_objects if named == OBJECTS else export
+    if named == NETWORK and chosen:
+        raise ValueError(
+            'frames without a device (--empty) are for trackers; a closer look says where a '
+            'landmark is, not whether: give --empty as its tracker is exported'
+        )
+    return {OBJECTS: export_objects, NETWORK: export_closer}.get(named, export)
 
 
 def tracker_line(record: dict[str, Any]) -> str:
@@ -68,6 +79,18 @@ def tracker_line(record: dict[str, Any]) -> str:
         f'= {record["landmark_error_mean_px"]:.2f} px (NCC > 0.9: '
         f'{record["gated_error_mean_mm"]:.3f} mm, {record["detection_rate"]:.1%})  '
         f'Dice {record["dice_mean"]:.3f}  {record["seconds"]:.0f} s'
+    )
+
+
+def closer_line(record: dict[str, Any]) -> str:
+    """Return an epoch of a closer look as a line."""
+    mean, median, p95 = (
+        f'{record[f"landmark_error_{name}_mm"]:.3f} ({record[f"before_{name}_mm"]:.3f})'
+        for name in ('mean', 'median', 'p95')
+    )
+    return (
+        f'epoch {record["epoch"]:3d}  distance {record["distance_px"]:.2f} px  error {mean} mm, '
+        f'median {median}, p95 {p95} (before)  {record["seconds"]:.0f} s'
     )
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from synthex_ros.learning.networks.registry import LANDMARK_NETWORKS, build_network
 from synthex_ros.learning.run_state import load_checkpoint
+from synthex_ros.learning.tracker_part import without_closer_look
 from synthex_ros.tracking.metadata import ModelMismatch
 from synthex_ros.tracking.model import open_session
 
@@ -50,7 +51,8 @@ def start_weights_of(
     if Path(path).suffix != '.onnx':
         return load_checkpoint(path)['average']
     open_session(path, 1)  # says what is wrong with the file
-    graph, some, kinds = onnx.load(str(path)).graph, images(), []
+    graph = without_closer_look(onnx.load(str(path))).graph
+    some, kinds = images(), []
     for network in networks:
         kinds.append(type(network).__name__)
         own = some[:, : _channels(network)]

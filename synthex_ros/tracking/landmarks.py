@@ -34,6 +34,9 @@ DEVICE_CELLS = 4
 JOINT_LANDMARKS = 4
 """Models with more landmarks than this take the strongest peak of each map."""
 
+CLOSER_REACH_PX = 16.0
+"""A closer look that leads further from its peak than this was at another one."""
+
 _ITERATIONS = 6
 
 
@@ -71,6 +74,7 @@ def decode(
     heatmaps: NDArray[np.float32],
     metadata: ModelMetadata,
     mask: NDArray[np.float32] | None = None,
+    places: NDArray[np.float32] | None = None,
 ) -> list[Landmark]:
     """Return every landmark of a frame, in the order of the metadata.
 
@@ -82,6 +86,8 @@ def decode(
         metadata: gives names, stride, sigma and the greatest separation.
         mask: probability of the device, shape (rows, columns) in input pixels; where it shows a
             device, peaks elsewhere count half.
+        places: (u, v) of every landmark by a closer look [input px], shape (L, 2), for its peak's
+            where it is within `CLOSER_REACH_PX` of it.
     """
     sigma = metadata.heatmap_sigma_px / metadata.heatmap_stride
     limit = metadata.max_separation_px
@@ -89,11 +95,21 @@ def decode(
     support = _support(mask, heatmaps.shape[1:], sigma)
     starts = _choose([_peaks(heatmap, sigma, support) for heatmap in heatmaps], reach)
     found = []
-    for name, heatmap, start in zip(metadata.landmarks, heatmaps, starts, strict=True):
+    for number, (name, heatmap, start) in enumerate(
+        zip(metadata.landmarks, heatmaps, starts, strict=True)
+    ):
         column, row, score, height = locate(heatmap, sigma, start, metadata.least_peak)
         u, v = (cell_to_pixel(cell, metadata.heatmap_stride) for cell in (column, row))
+        if places is not None:
+            u, v = _closer((u, v), places[number])
         found.append(Landmark(name, u, v, score, height))
     return found
+
+
+def _closer(peak_px: tuple[float, float], place_px: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the place (u, v) by a closer look if it was at this peak, otherwise the peak's."""
+    place = float(place_px[0]), float(place_px[1])
+    return place if math.dist(peak_px, place) <= CLOSER_REACH_PX else peak_px
 
 
 def _support(

@@ -13,6 +13,9 @@ NORMALISATION = 'zscore_log'
 LEAST_PEAK = 0.1
 """Part of a full Gaussian that a peak must reach where a model says nothing else."""
 
+CLOSER_LOOK = 'closer/'
+"""What names of a closer look's nodes and outputs begin with in a model file."""
+
 _REMEDY = 'export the model again with `synthex export` of this version'
 
 
@@ -47,6 +50,8 @@ class ModelMetadata:
             1 minus the greatest of them. Otherwise all probabilities of a pixel add up to 1.
         least_peak: peaks below this part of a full Gaussian are no landmark.
         least_mask_px: connected pixels of a device whose probabilities add up to less are none.
+        places_name: output of the landmarks' places by a closer look, (u, v) [input px], shape
+            (1, L, 2); '' for a model without.
     """
 
     version: str
@@ -68,6 +73,7 @@ class ModelMetadata:
     overlapping: bool = False
     least_peak: float = LEAST_PEAK
     least_mask_px: float = 0.0
+    places_name: str = ''
 
     def __post_init__(self):
         rows, columns = self.input_shape[2:]
@@ -101,6 +107,11 @@ class ModelMetadata:
                 "a tracker model needs classes ['background', ...] and at least one landmark, "
                 f'got {list(self.classes)} and {list(self.landmarks)}; {_REMEDY}'
             )
+        if self.places_name and self.several_devices:
+            raise ModelMismatch(
+                'a closer look is at the landmarks of one device, got outputs '
+                f'{self.places_name!r} and {self.centres_name!r}; {_REMEDY}'
+            )
         if bool(self.centres_name) != bool(self.votes_name):
             raise ModelMismatch(
                 'a model of several devices needs both centres and votes, got outputs '
@@ -116,7 +127,7 @@ class ModelMetadata:
     def output_names(self) -> tuple[str, ...]:
         """Names of the outputs, in the network's order."""
         names = (self.mask_name, self.heatmaps_name, self.centres_name, self.votes_name)
-        return tuple(name for name in names if name)
+        return tuple(name for name in (*names, self.places_name) if name)
 
     def to_json(self) -> str:
         """Return the JSON text stored in a model file."""
@@ -133,7 +144,8 @@ class ModelMetadata:
                 },
                 'outputs': {'mask': self.mask_name, 'heatmaps': self.heatmaps_name}
                 | ({'centres': self.centres_name} if self.centres_name else {})
-                | ({'votes': self.votes_name} if self.votes_name else {}),
+                | ({'votes': self.votes_name} if self.votes_name else {})
+                | ({'places': self.places_name} if self.places_name else {}),
                 'classes': list(self.classes),
                 'overlapping': self.overlapping,
                 'landmarks': list(self.landmarks),
@@ -203,6 +215,7 @@ class ModelMetadata:
             centres_name=str(outputs.get('centres', '')),
             votes_name=str(outputs.get('votes', '')),
             overlapping=bool(data.get('overlapping', False)),
+            places_name=str(outputs.get('places', '')),
         )
 
     @classmethod

@@ -62,12 +62,14 @@ class Prediction:
         heatmaps: landmark heat maps, shape (L, rows / stride, columns / stride), float32.
         centres: heat map of instance centres, like one of `heatmaps`; None for one device.
         votes: vectors (du, dv) to the centre of the cell's instance [px], shape (2, ...); or None.
+        places: (u, v) of every landmark by a closer look [px], shape (L, 2), float32; or None.
     """
 
     classes: Image
     heatmaps: Image
     centres: Image | None = None
     votes: Image | None = None
+    places: Image | None = None
 
     @property
     def mask(self) -> Image:
@@ -154,6 +156,8 @@ class TrackerModel:
         }
         if meta.several_devices:
             shapes |= {meta.centres_name: [1, 1, *cells], meta.votes_name: [1, 2, *cells]}
+        if meta.places_name:
+            shapes[meta.places_name] = [1, len(meta.landmarks), 2]
         return shapes
 
     def _check_graph(self) -> None:
@@ -182,7 +186,8 @@ class TrackerModel:
             if list(values.shape) != (expected := self._expected_shapes()[name]):
                 raise self._disagreement(name, expected, list(values.shape))
         prediction = self.infer(probe)
-        if not all(np.isfinite(a).all() for a in (prediction.classes, prediction.heatmaps)):
+        given = (prediction.classes, prediction.heatmaps, prediction.places)
+        if not all(np.isfinite(part).all() for part in given if part is not None):
             raise ModelMismatch(
                 f'{self.path} gives NaN or infinity for an ordinary image: its weights are '
                 'damaged; export it again from a good checkpoint'
@@ -283,7 +288,8 @@ class TrackerModel:
         if meta.least_mask_px:
             classes = without_weak_parts(classes, meta.least_mask_px)
         if not meta.several_devices:
-            return Prediction(classes, outputs[meta.heatmaps_name][0])
+            places = outputs[meta.places_name][0] if meta.places_name else None
+            return Prediction(classes, outputs[meta.heatmaps_name][0], places=places)
         centres, votes = outputs[meta.centres_name][0, 0], outputs[meta.votes_name][0]
         return Prediction(classes, outputs[meta.heatmaps_name][0], centres, votes)
 
@@ -303,7 +309,9 @@ class TrackerModel:
         classes[0] = background
         heatmaps = placed(part.heatmaps, stride)
         if part.centres is None or part.votes is None:
-            return Prediction(classes, heatmaps)
+            corner = np.array([region.left, region.top], np.float32)
+            places = None if part.places is None else part.places + corner
+            return Prediction(classes, heatmaps, places=places)
         return Prediction(
             classes, heatmaps, placed(part.centres, stride), placed(part.votes, stride)
         )

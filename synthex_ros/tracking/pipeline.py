@@ -123,13 +123,19 @@ class TipTracker:
         """Return the prediction with its landmarks, and the part of the frame it is of."""
         chosen = None if self._regions is None else self._region(frame, self._regions)
         prediction = self._model.infer(frame.counts, chosen)
-        found = decode(prediction.heatmaps, self._model.metadata, prediction.mask)
+        found = decode(
+            prediction.heatmaps, self._model.metadata, prediction.mask, prediction.places
+        )
         if chosen is None or self._regions is None:
             return prediction, found, None
         if self._regions.believes([one.score for one in found]):
             return prediction, found, chosen
         prediction = self._model.infer(frame.counts)
-        return prediction, decode(prediction.heatmaps, self._model.metadata, prediction.mask), None
+        return (
+            prediction,
+            decode(prediction.heatmaps, self._model.metadata, prediction.mask, prediction.places),
+            None,
+        )
 
     def _region(self, frame: TipFrame, regions: RegionChooser) -> Region | None:
         """Return where the device must be: its last shape, its known base, its predicted tip."""

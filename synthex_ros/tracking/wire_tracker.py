@@ -181,7 +181,9 @@ class WireTracker:
         return prediction, self._decoded(prediction), None
 
     def _decoded(self, prediction: Prediction) -> list[Landmark]:
-        return decode(prediction.heatmaps, self._network.metadata, prediction.mask)
+        return decode(
+            prediction.heatmaps, self._network.metadata, prediction.mask, prediction.places
+        )
 
     def _region(self, frame: WireFrame, regions: RegionChooser) -> Region | None:
         """Return where the wire's end must be: its last line and its predicted tip."""

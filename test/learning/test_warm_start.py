@@ -9,7 +9,12 @@ torch = pytest.importorskip('torch', reason='training needs torch (extra `train`
 
 from torch import nn  # noqa: E402
 
+from synthex_ros.learning.closer_graph import (  # noqa: E402
+    closer_metadata,
+    write_with_closer_look,
+)
 from synthex_ros.learning.export import write_graph, write_onnx  # noqa: E402
+from synthex_ros.learning.networks.closer_look import CloserLook  # noqa: E402
 from synthex_ros.learning.networks.compact import TrackerNetwork  # noqa: E402
 from synthex_ros.learning.networks.objects import ExportedObjects, ObjectNetwork  # noqa: E402
 from synthex_ros.learning.networks.registry import build_network  # noqa: E402
@@ -70,6 +75,16 @@ def test_normalisations_know_the_images_so_that_training_goes_on_where_it_was(
         learning = again.train()(IMAGES)[0]
         far = learnt('compact').train()(IMAGES)[0]
     assert (learning - wanted).abs().max() < 0.05 * (far - wanted).abs().max()
+
+
+def test_closer_look_of_a_file_is_left_out(tmp_path):
+    plain, closer = tmp_path / 'model.onnx', tmp_path / 'closer.onnx'
+    write_onnx(learnt('compact'), cm_metadata(64), plain)
+    metadata = closer_metadata(cm_metadata(64))
+    write_with_closer_look(plain, CloserLook(2).eval(), metadata, closer)
+    with torch.no_grad():
+        wanted, again = (restarted('compact', path)(IMAGES)[0] for path in (plain, closer))
+    torch.testing.assert_close(again, wanted)
 
 
 def test_model_of_other_landmarks_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def export_closer(
     state, path = load_checkpoint(checkpoint), Path(path)
     settings = CloserSettings(**state['settings'])
     source = find('models', settings.tracker)
-    tracker, digest = TrackerModel(source).metadata, hashlib.sha256(source.read_bytes())
+    tracker = TrackerModel(source).metadata
     training = {
         **tracker.training,
         'closer_look': {
@@ -76,7 +77,7 @@ def export_closer(
         )
     manifest = {
         **file_entries(path, metadata.version, look, commands),
-        'tracker': {'sha256': digest.hexdigest(), 'training': dict(tracker.training)},
+        'tracker': tracker_manifest(source),
         'settings': state['settings'],
         **data_entries(state),
         'epochs': state['epoch'],
@@ -93,6 +94,16 @@ def export_closer(
         manifest['test'] = evaluate(model, held_out).plain()
     write_manifest(manifest, path)
     return manifest
+
+
+def tracker_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest of a tracker's file, without a closer look; its hash if it has none."""
+    digest, beside = hashlib.sha256(path.read_bytes()).hexdigest(), path.with_suffix('.json')
+    if beside.is_file():
+        manifest = json.loads(beside.read_text(encoding='utf-8'))
+        if manifest.get('sha256') == digest:
+            return manifest.get('tracker', manifest)
+    return {'sha256': digest}
 
 
 def difference(look: nn.Module, model: TrackerModel, frames: FrameSet) -> float:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ FURTHEST_PX = 40.0
 """Landmarks that the tracker sees further from the truth are at another place: nothing is learnt
 from what is there."""
 
-_TRAIN, _VALIDATION = 'windows.npz', 'validation_windows.npz'
+_VALIDATION = 'validation_windows.npz'
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class CloserTraining:
         settings: how to train.
         root: folder of the run.
         resume: continue from the folder's checkpoint.
+        collecting: called with how many frames have been looked through, and of how many.
 
     Raises:
         FileNotFoundError: nothing to resume, no tracker, or no data.
@@ -101,7 +103,13 @@ class CloserTraining:
         ValueError: fewer landmarks than a batch, or training and validation share views.
     """
 
-    def __init__(self, settings: CloserSettings, root: str | Path, resume: bool = False) -> None:
+    def __init__(
+        self,
+        settings: CloserSettings,
+        root: str | Path,
+        resume: bool = False,
+        collecting: Callable[[int, int], None] = lambda *_: None,
+    ) -> None:
         self.settings = settings
         torch.set_num_threads(settings.threads)
         torch.manual_seed(settings.seed)
@@ -118,21 +126,37 @@ class CloserTraining:
         )
         if resume:
             self._state.resume()
-        found = self._collected(_TRAIN, model, folders, resume)
+        sets = {f'windows_{k}.npz': frames for k, frames in enumerate(folders)}
+        sets[_VALIDATION] = self._validation_frames
+        windows = self._collected(sets, model, resume, collecting)
+        self._validation = windows.pop(_VALIDATION)
+        found = Windows.joined(list(windows.values()))
         self._windows = found[np.linalg.norm(found.truths, axis=1) <= FURTHEST_PX]
-        self._validation = self._collected(_VALIDATION, model, [self._validation_frames], resume)
         self._rate = CosineRate(
             settings.learning_rate, self.steps_per_epoch * settings.epochs, settings.warmup_share
         )
         self._variation = Variation(settings.start_sigma_px, settings.noise, settings.sharpening)
 
     def _collected(
-        self, name: str, model: TrackerModel, folders: list[FrameSet], again: bool
-    ) -> Windows:
-        path = self._state.root / name
-        if not (again and path.is_file()):
-            Windows.joined([collect_windows(model, frames) for frames in folders]).save(path)
-        return Windows.load(path)
+        self,
+        sets: dict[str, FrameSet],
+        model: TrackerModel,
+        again: bool,
+        collecting: Callable[[int, int], None],
+    ) -> dict[str, Windows]:
+        """Return the windows of some sets, by the names of the files that they are kept in."""
+        every, before, found = sum(map(len, sets.values())), 0, {}
+
+        def tell(before: int, done: int) -> None:
+            collecting(before + done, every)
+
+        for name, frames in sets.items():
+            path = self._state.root / name
+            if not (again and path.is_file()):
+                collect_windows(model, frames, partial(tell, before)).save(path)
+            found[name] = Windows.load(path)
+            before += len(frames)
+        return found
 
     @property
     def steps_per_epoch(self) -> int:

@@ -7,6 +7,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from synthex_ros.learning.waiting_threads import let_threads_wait_briefly
 
@@ -126,8 +127,8 @@ def run_train(args: argparse.Namespace) -> int:
     if args.data is not None:
         train, validation = _folders(args.data)
         settings = replace(settings, train=train, validation=validation)
-    training = start(settings, args.out, args.resume)
     with _progress() as progress:
+        training = start(settings, args.out, args.resume, **_first_watched(settings, progress))
         total = training.settings.epochs * training.steps_per_epoch
         task = progress.add_task('steps', total=total)
 
@@ -138,6 +139,16 @@ def run_train(args: argparse.Namespace) -> int:
         training.run(report, lambda record: progress.console.print(line(record)))
     draw_history(args.out)
     return 0
+
+
+def _first_watched(settings, progress) -> dict[str, Any]:
+    """Return what shows how far a training is that looks through all frames before it begins."""
+    from synthex_ros.learning.closer_training import CloserSettings
+
+    if not isinstance(settings, CloserSettings):
+        return {}
+    task = progress.add_task('frames looked through')
+    return {'collecting': lambda done, total: progress.update(task, completed=done, total=total)}
 
 
 def _folders(data: Path) -> tuple[str, str]:

@@ -1,14 +1,18 @@
 """A closer look at landmarks: where it looks, what it learns, and the file that holds it."""
 
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch', reason='training needs torch (extra `train`)')
 onnx = pytest.importorskip('onnx', reason='export needs onnx (extra `train`)')
 
-from dataclasses import replace  # noqa: E402
-
-from synthex_ros.learning.closer_export import export_closer  # noqa: E402
+from synthex_ros.learning.closer_export import export_closer, tracker_manifest  # noqa: E402
 from synthex_ros.learning.closer_graph import (  # noqa: E402
     closer_metadata,
     write_with_closer_look,
@@ -164,7 +168,7 @@ def test_what_a_tracker_gets_wrong_everywhere_is_put_right(run):
 def test_hidden_landmarks_are_not_learnt(run, settings):
     frames = [FrameSet(folder) for folder in (settings.train, *settings.also_train)]
     visible = sum(int(f.landmarks(row)[:, 2].sum()) for f in frames for row in range(len(f)))
-    assert len(Windows.load(run[0] / 'windows.npz')) == visible
+    assert sum(len(Windows.load(run[0] / f'windows_{k}.npz')) for k in (0, 1)) == visible
 
 
 def test_resumed_run_ends_as_a_whole_one(settings, tmp_path):
@@ -200,6 +204,19 @@ def test_file_gives_the_places_that_the_decoder_takes(exported, settings):
     ]
     assert before.places is None
     assert errors[0].max() < 1.5 < errors[1].min()
+
+
+def test_manifest_tells_of_the_tracker_that_it_was_trained_for(exported, settings, run, tmp_path):
+    path, manifest = exported
+    tracker = Path(settings.tracker)
+    sha256 = hashlib.sha256(tracker.read_bytes()).hexdigest()
+    assert manifest['tracker'] == {'sha256': sha256}
+    assert json.loads(path.with_suffix('.json').read_text())['sha256'] == manifest['sha256']
+    assert tracker_manifest(path) == manifest['tracker']
+    shutil.copy(tracker, tmp_path / 'known.onnx')
+    known = {'sha256': sha256, 'commands': ['synthex train cm.yaml']}
+    (tmp_path / 'known.json').write_text(json.dumps(known))
+    assert tracker_manifest(tmp_path / 'known.onnx') == known
 
 
 def test_region_has_the_places_of_the_frame(exported):

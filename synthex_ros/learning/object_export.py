@@ -22,6 +22,7 @@ from synthex_ros.learning.manifest import (
     write_manifest,
 )
 from synthex_ros.learning.networks.objects import ExportedObjects, ObjectNetwork
+from synthex_ros.learning.networks.registry import parameter_count
 from synthex_ros.learning.object_training import ObjectSettings, finder, make_object_metadata
 from synthex_ros.learning.run_state import load_checkpoint
 from synthex_ros.tracking.objects import ObjectMetadata
@@ -80,7 +81,7 @@ def export_objects(
             'the exporter does not fit this torch version'
         )
     manifest = {
-        **file_entries(path, metadata.version, network, commands),
+        **file_entries(path, metadata.version, parameter_count(network), commands),
         'settings': used,
         **data_entries(state),
         'epochs': state['epoch'],

@@ -23,6 +23,7 @@ from synthex_ros.learning.networks.detector import (
     DetectorNetwork,
     ExportedDetector,
 )
+from synthex_ros.learning.networks.registry import parameter_count
 from synthex_ros.learning.networks.second_look import SecondLook
 from synthex_ros.learning.run_state import load_checkpoint
 from synthex_ros.learning.tiny_scores import scores_of
@@ -89,7 +90,7 @@ def export_detector(
     network, metadata = write_checkpoint(state, path)
     model = DetectorModel(path, threads=2)
     manifest = {
-        **file_entries(path, metadata.version, network, commands),
+        **file_entries(path, metadata.version, parameter_count(network), commands),
         **data_entries(state),
         **metadata.training,
     }

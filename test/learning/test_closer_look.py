@@ -27,6 +27,7 @@ from synthex_ros.learning.closer_windows import (  # noqa: E402
 )
 from synthex_ros.learning.curves import draw_history  # noqa: E402
 from synthex_ros.learning.dataset import FrameSet  # noqa: E402
+from synthex_ros.learning.int8_export import export_int8  # noqa: E402
 from synthex_ros.learning.networks.closer_look import (  # noqa: E402
     SIDE_PX,
     CloserLook,
@@ -219,6 +220,21 @@ def test_manifest_tells_of_the_tracker_that_it_was_trained_for(exported, setting
     assert tracker_manifest(tmp_path / 'known.onnx') == known
 
 
+def test_file_may_take_the_place_of_its_tracker_twice(settings, run, tmp_path):
+    path = tmp_path / 'known.onnx'
+    shutil.copy(settings.tracker, path)
+    known = {'sha256': hashlib.sha256(path.read_bytes()).hexdigest(), 'commands': ['made']}
+    path.with_suffix('.json').write_text(json.dumps(known))
+    state = load_checkpoint(run[0] / 'best.pt')
+    state['settings']['tracker'] = str(path)
+    torch.save(state, tmp_path / 'best.pt')
+    sizes = []
+    for _ in range(2):
+        assert export_closer(tmp_path / 'best.pt', path)['tracker'] == known
+        sizes.append(len(onnx.load(path).graph.node))
+    assert sizes[0] == sizes[1]
+
+
 def test_region_has_the_places_of_the_frame(exported):
     model = TrackerModel(exported[0])
     counts, truth = spots(np.random.default_rng(9))
@@ -255,6 +271,21 @@ def test_smaller_numbers_keep_the_closer_look_or_leave_it_out(exported, tmp_path
     places = TrackerModel(tmp_path / 'int8.onnx').infer(counts).places
     assert np.linalg.norm(places - truth, axis=1).max() < 2
     assert TrackerModel(tmp_path / 'half.onnx').infer(counts).places is None
+
+
+def test_file_in_8_bits_stands_beside_the_one_that_it_is_of(exported, settings, tmp_path):
+    path, target = exported[0], tmp_path / 'int8.onnx'
+    manifest = export_int8(path, target, settings.train, 4, settings.validation, ['quantize'])
+    assert manifest['sha256'] == hashlib.sha256(target.read_bytes()).hexdigest()
+    assert manifest['of']['sha256'] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert manifest['ranges_from']['frames'] == 4
+    name = 'landmark_error_median_mm'
+    assert manifest['test'][name] == pytest.approx(manifest['of']['test'][name], abs=0.3)
+    assert json.loads(target.with_suffix('.json').read_text())['commands'] == ['quantize']
+    with pytest.raises(ValueError, match='name another one'):
+        export_int8(path, path, settings.train)
+    with pytest.raises(ValueError, match='at least 1'):
+        export_int8(path, target, settings.train, 0)
 
 
 def test_place_that_belongs_to_another_peak_or_to_none_is_not_taken():

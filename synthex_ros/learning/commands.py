@@ -63,17 +63,22 @@ def _add_export(subparsers) -> None:
     export.add_argument('model', type=Path, nargs='?', help='ONNX file to write')
     export.add_argument('--out', type=Path, help='the same')
     export.add_argument('--test', type=Path, help='held-out frames to score the model on')
-    export.add_argument(
+    _add_lines(export)
+    export.add_argument('--made-by', action='append', default=[], help='command for the manifest')
+    export.set_defaults(handler=run_export)
+
+
+def _add_lines(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses by when a device is claimed."""
+    parser.add_argument(
         '--empty', type=Path, help='frames without a device, to choose by when one is claimed'
     )
-    export.add_argument(
+    parser.add_argument(
         '--false-alarms',
         type=float,
         default=0.01,
         help='greatest share of --empty that claims one',
     )
-    export.add_argument('--made-by', action='append', default=[], help='command for the manifest')
-    export.set_defaults(handler=run_export)
 
 
 def _add_quantize(subparsers) -> None:
@@ -85,6 +90,7 @@ def _add_quantize(subparsers) -> None:
     )
     quantize.add_argument('--frames', type=int, default=64, help='how many of them')
     quantize.add_argument('--test', type=Path, help='held-out frames to score both files on')
+    _add_lines(quantize)
     quantize.add_argument('--made-by', action='append', default=[], help='for the manifest')
     quantize.set_defaults(handler=run_quantize)
 
@@ -207,7 +213,10 @@ def run_quantize(args: argparse.Namespace) -> int:
 
     commands = [*args.made_by, shlex.join(['synthex', *sys.argv[1:]])]
     source = find('models', args.model)
-    manifest = export_int8(source, args.out, args.data, args.frames, args.test, commands)
+    manifest = export_int8(
+        source, args.out, args.data, args.frames, args.test, commands, args.empty,
+        args.false_alarms,
+    )  # fmt: skip
     console = Console()
     for name, entries in ((source.name, manifest['of']), (args.out.name, manifest)):
         console.print({name: {k: entries[k] for k in ('inference_ms', 'test') if k in entries}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ def export_int8(
     frames: int = 64,
     test: str | Path | None = None,
     commands: Sequence[str] = (),
+    empty: str | Path | None = None,
+    false_alarms: float = 0.01,
 ) -> dict[str, Any]:
     """Write a tracker in 8 bits and its manifest (same name, .json); return the manifest.
 
@@ -29,11 +32,15 @@ def export_int8(
         frames: how many of them, evenly over the folder.
         test: folder of held-out frames to score both files on.
         commands: command lines that made the model, for the manifest.
+        empty: folder whose frames without a device say how sure the new model must be before it
+            claims one, as in `export`. Default: as sure as its source.
+        false_alarms: greatest share of them in which it does.
 
     Raises:
         FileNotFoundError: no model or no data.
         ModelMismatch: not a tracker model.
-        ValueError: no frames asked for, or the new file would take the place of its source.
+        ValueError: no frames asked for, too few without a device, or the new file would take the
+            place of its source.
     """
     from synthex_ros.learning.export import evaluate, inference_ms
     from synthex_ros.learning.manifest import file_entries, write_manifest
@@ -46,6 +53,8 @@ def export_int8(
     typical, before = FrameSet(data), TrackerModel(source, threads=2)
     rows = sorted({k * len(typical) // frames for k in range(frames)})
     to_int8(source, path, (typical.counts(row) for row in rows))
+    if empty is not None:
+        _draw_lines(path, FrameSet(empty), false_alarms)
     model, beside = TrackerModel(path, threads=2), source.with_suffix('.json')
     known = json.loads(beside.read_text(encoding='utf-8')) if beside.is_file() else {}
     of: dict[str, Any] = {
@@ -56,6 +65,8 @@ def export_int8(
         **file_entries(path, model.metadata.version, known.get('parameters'), commands),
         'of': of,
         'ranges_from': typical.info | {'frames': len(rows)},
+        'least_peak': model.metadata.least_peak,
+        'least_mask_px': model.metadata.least_mask_px,
     }
     for entries, file in ((manifest, path), (of, source)):
         entries['inference_ms'] = {
@@ -68,3 +79,16 @@ def export_int8(
         of['test'] = evaluate(before, held_out).plain()
     write_manifest(manifest, path)
     return manifest
+
+
+def _draw_lines(path: Path, frames: FrameSet, false_alarms: float) -> None:
+    """Write into a model's file how sure it must be before it claims a device."""
+    from synthex_ros.learning.operating_point import operating_point
+    from synthex_ros.learning.quantize import write_metadata
+
+    # What a line drops now must be seen to draw it anew.
+    metadata = dataclasses.replace(TrackerModel(path).metadata, least_mask_px=0.0)
+    write_metadata(path, metadata.to_json())
+    model = TrackerModel(path, threads=2)
+    chosen = operating_point(model.infer, metadata, frames, false_alarms)
+    write_metadata(path, chosen.to_json())

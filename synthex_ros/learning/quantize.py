@@ -60,7 +60,7 @@ def to_int8(path: str | Path, target: str | Path, counts: Iterable[NDArray]) -> 
             op_types_to_quantize=['Conv', 'Add', 'Concat'],
             nodes_to_exclude=kept,
         )
-    _with_metadata(Path(target), metadata.to_json())
+    write_metadata(Path(target), metadata.to_json())
 
 
 def to_float16(path: str | Path, target: str | Path) -> None:
@@ -76,7 +76,7 @@ def to_float16(path: str | Path, target: str | Path) -> None:
     metadata = dataclasses.replace(TrackerModel(path).metadata, places_name='')
     alone = without_closer_look(onnx.load(str(path)))
     onnx.save(convert_float_to_float16(alone, keep_io_types=True), str(target))
-    _with_metadata(Path(target), metadata.to_json())
+    write_metadata(Path(target), metadata.to_json())
 
 
 @contextmanager
@@ -105,7 +105,8 @@ def _kept_layers(model: onnx.ModelProto) -> list[str]:
     return found + [node.name for node in model.graph.node if node.name.startswith(CLOSER_LOOK)]
 
 
-def _with_metadata(path: Path, text: str) -> None:
+def write_metadata(path: Path, text: str) -> None:
+    """Write the JSON text of a model's metadata into its file."""
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, {KEY: text})
     onnx.save(model, str(path))

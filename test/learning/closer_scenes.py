@@ -27,8 +27,11 @@ def spots(rng):
     return np.rint(3000 * np.exp(0.5 * picture)).astype(np.uint16), centres
 
 
-def spot_folder(root, frames, seed):
-    """Write a COCO folder of such frames; in every fifth one the dark spot is labelled hidden."""
+def spot_folder(root, frames, seed, labelled=True):
+    """Write a COCO folder of such frames; in every fifth one the dark spot is labelled hidden.
+
+    Frames that are not labelled show lookalikes: nothing in them is a device.
+    """
     rng = np.random.default_rng(seed)
     category = {
         'id': 1, 'name': 'continuum_manipulator', 'supercategory': 'device',
@@ -46,7 +49,7 @@ def spot_folder(root, frames, seed):
         image = {'id': number, 'file_name': name, 'width': SIZE, 'height': SIZE,
                  'pixel_pitch_mm': 0.582}  # fmt: skip
         found = annotation_of(number, mask > 0, np.column_stack([centres, shown]))
-        writer.append([{'image': image, 'annotations': [found]}])
+        writer.append([{'image': image, 'annotations': [found] if labelled else []}])
     writer.finish()
     return root
 

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='training needs torch (extra `train`)')
 onnx = pytest.importorskip('onnx', reason='export needs onnx (extra `train`)')
 
+from synthex_ros.learning import operating_point  # noqa: E402
 from synthex_ros.learning.closer_export import export_closer, tracker_manifest  # noqa: E402
 from synthex_ros.learning.closer_graph import (  # noqa: E402
     closer_metadata,
@@ -286,6 +287,20 @@ def test_file_in_8_bits_stands_beside_the_one_that_it_is_of(exported, settings, 
         export_int8(path, path, settings.train)
     with pytest.raises(ValueError, match='at least 1'):
         export_int8(path, target, settings.train, 0)
+
+
+def test_lines_of_the_file_in_8_bits_are_drawn_for_it(exported, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(operating_point, 'FEWEST', 6)
+    empty = spot_folder(tmp_path / 'empty', 8, 5, labelled=False)
+    options = {'empty': empty, 'false_alarms': 0.0}
+    manifest = export_int8(exported[0], tmp_path / 'int8.onnx', settings.train, 4, **options)
+    model = TrackerModel(tmp_path / 'int8.onnx')
+    assert manifest['least_mask_px'] == model.metadata.least_mask_px > 0
+    frames = FrameSet(empty)
+    source = TrackerModel(exported[0])
+    for row in range(len(frames)):
+        assert source.infer(frames.counts(row)).labels().any()
+        assert not model.infer(frames.counts(row)).labels().any()
 
 
 def test_place_that_belongs_to_another_peak_or_to_none_is_not_taken():

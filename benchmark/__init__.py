@@ -1,0 +1,1 @@
+"""Benchmarks: a package, so that no other `benchmark` on the path is taken for it."""
